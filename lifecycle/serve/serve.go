@@ -1,0 +1,122 @@
+// Package serve answers predictions: it keeps versions of a model resident, routes rows to them, and hands every answer to a
+// recorder before it leaves.
+//
+// It owns the nouns Deployment, Route and Prediction. A deployment is a name that callers use; behind it one atomic pointer says
+// which version is the champion, which the canary, and how much traffic the canary gets, so that a release or a rollback is one
+// store of a pointer. It must never know how versions are stored (Loader), how predictions are logged (Recorder), who watches
+// them (Observer) or why traffic moves (rollout does).
+package serve
+
+import (
+	"context"
+	"time"
+
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+)
+
+// Arm is the side of a rollout that answered a row.
+type Arm uint8
+
+// The arms.
+const (
+	Champion Arm = 0
+	Canary   Arm = 1
+)
+
+// String is the arm's name in APIs and logs.
+func (a Arm) String() string {
+	if a == Canary {
+		return "canary"
+	}
+	return "champion"
+}
+
+// Log levels of a deployment: what holds for a prediction when its answer leaves.
+const (
+	LogRequired   = "required"    // written to the file: survives kill -9; a power cut may cost 50 ms
+	LogStrict     = "strict"      // on the disk (fsync)
+	LogBestEffort = "best_effort" // queued; drops are counted
+)
+
+// Buckets is the number of routing buckets: a canary's share is a whole number of these.
+const Buckets = 10000
+
+// Prediction is one answered row. Times are microseconds since the epoch, UTC.
+//
+// Recorders and observers read it during their call only and keep no reference to its slices.
+type Prediction struct {
+	ID         string // made by the server; the name under which its outcome may arrive
+	Request    string // the caller's request id, if any
+	Row        int    // place of the row in its request
+	Deployment string
+	Key        string // the caller's, else the signature's key columns joined by "|", else the ID
+	At         int64  // when the predicted event happens, by the caller, else the project's clock
+	Received   int64  // wall clock of the machine
+	Version    int    // that answered
+	Arm        Arm
+	Bucket     uint16 // routing bucket, 0..9999
+
+	// Signature is that of Version: it names Inputs. It is shared and must not be changed.
+	Signature *registry.Signature
+	Inputs    []table.Value // in the order of Signature.Inputs; personal ones already pseudonymised
+
+	Scores          []float64 // binary: the positive's probability; multiclass: one per class; regression: the value
+	Champion        []float64 // the champion's scores of the same row, when a canary answered; else nil
+	ChampionVersion int       // the version of Champion; 0 when not paired
+	Label           string    // the decision: class by greatest score, or by the threshold; "" for regression
+
+	// Flags of validation: bit i is input i. Inputs after the 64th carry no flags here; the values themselves are in Inputs.
+	Missing, Unseen, OutOfRange uint64
+
+	LatencyUS uint32 // time spent on this row up to its score (monotonic)
+}
+
+// Recorder writes predictions. Record returns after the promise of the level holds for all of recs, or an error when it cannot be
+// kept; then none of them may be answered. It is called concurrently.
+type Recorder interface {
+	Record(ctx context.Context, level string, recs []Prediction) error
+}
+
+// Observer sees every recorded prediction, on the request's goroutine: it must be fast and safe for concurrent use.
+type Observer interface {
+	Observe(deployment string, recs []Prediction)
+}
+
+// Route says who answers. It is immutable once set.
+type Route struct {
+	Champion    int     `json:"champion"`         // version; 0 = nobody answers yet
+	Canary      int     `json:"canary,omitempty"` // version; 0 = no canary
+	CanaryShare float64 `json:"canary_share"`     // 0..1 of the buckets
+	Paused      bool    `json:"paused,omitempty"` // an operator holds the share where it is; routing is unchanged
+	Salt        string  `json:"salt,omitempty"`   // of the hash: a new rollout draws new buckets
+}
+
+// Deployment is a live endpoint of one model.
+type Deployment struct {
+	Project   string    `json:"project"`
+	Name      string    `json:"name"`
+	Model     string    `json:"model"`
+	LogLevel  string    `json:"log_level"`
+	Route     Route     `json:"route"`
+	Resident  []int     `json:"resident"` // versions loaded in this process, ascending
+	State     string    `json:"state"`    // empty (no champion yet), ready, or failed (the champion does not load)
+	Problem   string    `json:"problem,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// States of a deployment.
+const (
+	StateEmpty  = "empty"
+	StateReady  = "ready"
+	StateFailed = "failed"
+)
+
+// Package is a version as an engine serves it: signature, recipe, model, threshold and reference profile.
+type Package = registry.Package
+
+// Loader opens a version. It refuses one that does not reproduce its golden rows.
+type Loader interface {
+	LoadPackage(ctx context.Context, model string, version int) (*Package, error)
+}
