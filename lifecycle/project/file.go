@@ -3,16 +3,17 @@ package project
 import "time"
 
 // File is trimtab.yaml. The json names are the keys of the file; the doc comments are the reference that docs/ and the
-// JSON Schema are generated from. Maps keep no order, so where order matters the file uses lists.
+// JSON Schema are generated from, and the tags enum, default and required are both that reference and what ParseFile enforces.
+// Maps keep no order, so where order matters the file uses lists.
 type File struct {
 	// Project is the name: lower-case letters, digits and hyphens.
-	Project string `json:"project"`
+	Project string `json:"project" required:"true"`
 	// Clock is "wall" (default) or "replay": in a replay, now is the greatest time that a prediction, an outcome or an advance carried.
-	Clock string `json:"clock,omitempty"`
+	Clock string `json:"clock,omitempty" enum:"wall,replay" default:"wall"`
 	// Problem says what the model is for.
 	Problem *Problem `json:"problem,omitempty"`
 	// Data is the datasets by name.
-	Data map[string]Dataset `json:"data"`
+	Data map[string]Dataset `json:"data" required:"true"`
 	// Features is the feature views by name: columns of one dataset, looked up by entity, and by time when the dataset has one.
 	Features map[string]FeatureView `json:"features,omitempty"`
 	// Model is what is trained.
@@ -29,93 +30,123 @@ type File struct {
 
 // Problem is the business side of a project. It is shown against reality and is never a gate.
 type Problem struct {
-	Goal     string    `json:"goal,omitempty"`
-	Owner    string    `json:"owner,omitempty"`
-	Success  string    `json:"success,omitempty"` // a condition over metric names
+	// Goal is what the model is for, in one sentence.
+	Goal string `json:"goal,omitempty"`
+	// Owner is the person or the team that answers for it.
+	Owner string `json:"owner,omitempty"`
+	// Success is a condition over metric names, e.g. auc >= 0.66.
+	Success string `json:"success,omitempty"`
+	// Priority ranks the project among others.
 	Priority *Priority `json:"priority,omitempty"`
 }
 
 // Priority is impact, confidence and effort, each 1 to 5.
 type Priority struct {
-	Impact     int `json:"impact,omitempty"`
+	// Impact is what it is worth, 1 to 5.
+	Impact int `json:"impact,omitempty"`
+	// Confidence is how sure that is, 1 to 5.
 	Confidence int `json:"confidence,omitempty"`
-	Effort     int `json:"effort,omitempty"`
+	// Effort is what it costs, 1 to 5.
+	Effort int `json:"effort,omitempty"`
 }
 
 // Dataset is a table that comes from files.
 type Dataset struct {
 	// Files is a path or a glob, beside the file; CSV, TSV (plain, gzip, zstd), JSON lines or Parquet.
-	Files Strings `json:"files"`
+	Files Strings `json:"files" required:"true"`
 	// Format overrides the ending of the file names: csv, tsv, jsonl or parquet.
-	Format string `json:"format,omitempty"`
+	Format string `json:"format,omitempty" enum:"csv,tsv,jsonl,parquet"`
 	// Key is the columns that name a row; together they are unique.
 	Key []string `json:"key,omitempty"`
 	// Time is when the row happened.
 	Time *TimeColumn `json:"time,omitempty"`
 	// Types pins columns to double, long, boolean, datetime or string.
-	Types map[string]string `json:"types,omitempty"`
+	Types map[string]string `json:"types,omitempty" enum:"double,long,boolean,datetime,string"`
 	// Units names the unit of columns, for people.
 	Units map[string]string `json:"units,omitempty"`
 	// Contract is the checks that rows and the whole must pass.
 	Contract []Check `json:"contract,omitempty"`
 	// Personal marks columns with personal data: pseudonymise (keyed hash) or drop.
-	Personal map[string]string `json:"personal,omitempty"`
+	Personal map[string]string `json:"personal,omitempty" enum:"pseudonymise,drop"`
 }
 
 // TimeColumn is a datetime column; a plain string in the file is the column in UTC.
 type TimeColumn struct {
-	Column string `json:"column"`
+	// Column is the name of the column.
+	Column string `json:"column" required:"true"`
 	// Zone is the IANA zone in which hours and weekdays are meant; the values themselves are UTC.
-	Zone string `json:"zone,omitempty"`
+	Zone string `json:"zone,omitempty" default:"UTC"`
 }
 
 // Check is one entry of a contract: about a column, about the rows, or about freshness.
 // Row checks quarantine the rows that fail; rows and fresh refuse the whole version.
 type Check struct {
-	Column  string     `json:"column,omitempty"`
-	Type    string     `json:"type,omitempty"`
-	NotNull bool       `json:"not_null,omitempty"`
-	Between []float64  `json:"between,omitempty"` // two numbers, both included
-	Matches string     `json:"matches,omitempty"` // RE2 pattern; must match somewhere, so anchor it
-	In      []string   `json:"in,omitempty"`
-	Unique  []string   `json:"unique,omitempty"` // columns that are unique together
-	Rows    *RowCount  `json:"rows,omitempty"`
-	Fresh   *Freshness `json:"fresh,omitempty"`
-	// Mostly is the share of rows that must pass for the version to be accepted (default 0.5: worse than that and the whole version is refused).
-	Mostly float64 `json:"mostly,omitempty"`
+	// Column is the column that type, not_null, between, matches and in are about.
+	Column string `json:"column,omitempty"`
+	// Type is the type every value must have.
+	Type string `json:"type,omitempty" enum:"double,long,boolean,datetime,string"`
+	// NotNull refuses rows without a value.
+	NotNull bool `json:"not_null,omitempty"`
+	// Between is the least and the greatest number allowed, both included.
+	Between []float64 `json:"between,omitempty"`
+	// Matches is an RE2 pattern that must match somewhere in the text, so anchor it.
+	Matches string `json:"matches,omitempty"`
+	// In is the values allowed, as text.
+	In []string `json:"in,omitempty"`
+	// Unique is columns that are unique together.
+	Unique []string `json:"unique,omitempty"`
+	// Rows bounds the number of rows of the version.
+	Rows *RowCount `json:"rows,omitempty"`
+	// Fresh bounds the age of the newest row.
+	Fresh *Freshness `json:"fresh,omitempty"`
+	// Mostly is the share of rows, above 0 and up to 1, that must pass for the version to be accepted: worse than that and the whole version is refused.
+	Mostly float64 `json:"mostly,omitempty" default:"0.5"`
 }
 
 // RowCount bounds the number of rows of a version.
 type RowCount struct {
+	// AtLeast is the fewest rows a version may have.
 	AtLeast int64 `json:"at_least,omitempty"`
-	AtMost  int64 `json:"at_most,omitempty"`
+	// AtMost is the most rows a version may have.
+	AtMost int64 `json:"at_most,omitempty"`
 }
 
 // Freshness bounds the age of the newest value of a datetime column.
 type Freshness struct {
-	Column string   `json:"column"`
-	Within Duration `json:"within"`
+	// Column is the datetime column.
+	Column string `json:"column" required:"true"`
+	// Within is the greatest age, by the project's clock.
+	Within Duration `json:"within" required:"true"`
 }
 
 // FeatureView is columns of a dataset, found by entity and, when the dataset has a time, the latest known at or before the row's time.
 type FeatureView struct {
-	Entity []string `json:"entity"`
-	From   string   `json:"from"`
-	Select []string `json:"select"`
+	// Entity is the columns that find the row: in the view's dataset and in the model's rows under the same names.
+	Entity []string `json:"entity" required:"true"`
+	// From is the dataset.
+	From string `json:"from" required:"true"`
+	// Select is the columns that become inputs.
+	Select []string `json:"select" required:"true"`
 	// MaxAge is how old a value may be; zero means any age.
 	MaxAge Duration `json:"max_age,omitempty"`
 }
 
 // Model is what is trained, from which rows, to predict what.
 type Model struct {
-	Name  string `json:"name"`
-	From  string `json:"from"`
-	Label Label  `json:"label"`
+	// Name is the name in the registry: lower-case letters, digits and hyphens.
+	Name string `json:"name" required:"true"`
+	// From is the dataset whose rows are learned from.
+	From string `json:"from" required:"true"`
+	// Label is what is predicted: one name with its expression, and known_after, e.g. {late: "arr_delay >= 15", known_after: 24h}.
+	Label Label `json:"label" required:"true"`
 	// Inputs are columns, expressions such as weekday(time_hour), and names of feature views.
-	Inputs  []string         `json:"inputs"`
-	Split   Split            `json:"split,omitempty"`
-	Prepare []map[string]any `json:"prepare,omitempty"` // each entry has one key, the step
-	Train   Train            `json:"train"`
+	Inputs []string `json:"inputs" required:"true"`
+	// Split keeps rows for judging.
+	Split Split `json:"split,omitempty"`
+	// Prepare is the preparation steps in order; each entry has one key, the step: {impute: median}, {one_hot: [carrier, origin]}.
+	Prepare []map[string]any `json:"prepare,omitempty"`
+	// Train names the learner and its parameters.
+	Train Train `json:"train" required:"true"`
 }
 
 // Label is the thing predicted: one name and its expression, e.g. {late: "arr_delay >= 15", known_after: 24h}.
@@ -127,67 +158,94 @@ type Label struct {
 
 // Split keeps rows for judging.
 type Split struct {
-	By    string `json:"by,omitempty"`   // time (default when the dataset has one), random, or group:COLUMN
-	Test  string `json:"test,omitempty"` // a share, "20%"
-	Refit bool   `json:"refit,omitempty"`
+	// By is time (the newest rows judge; default when the dataset has a time), random, or group:COLUMN (no group on both sides).
+	By string `json:"by,omitempty"`
+	// Test is the share of rows that judge, e.g. 20%.
+	Test string `json:"test,omitempty" default:"20%"`
+	// Refit fits once more on all rows, with the same settings, after the held-out rows have judged.
+	Refit bool `json:"refit,omitempty"`
 }
 
 // Train names the learner; every other key is one of its parameters.
 type Train struct {
-	Learner string         `json:"learner"`
-	Params  map[string]any `json:"-"`
+	// Learner is the algorithm.
+	Learner string `json:"learner" required:"true" enum:"gbdt,logistic,linear"`
+	// Params is every other key beside learner, e.g. rounds or learning_rate of gbdt.
+	Params map[string]any `json:"-"`
 }
 
 // Evaluate is metrics, slices and gates.
 type Evaluate struct {
-	Metrics   []string `json:"metrics,omitempty"`
-	Threshold float64  `json:"threshold,omitempty"` // default 0.5
-	Slices    []string `json:"slices,omitempty"`
+	// Metrics is the metrics to show first; all that the task has are computed.
+	Metrics []string `json:"metrics,omitempty"`
+	// Threshold is the probability from which a binary model says yes; it is stored with the version.
+	Threshold float64 `json:"threshold,omitempty" default:"0.5"`
+	// Slices is the columns by whose values the metrics are shown separately.
+	Slices []string `json:"slices,omitempty"`
 	// Gates are conditions (CEL) over metric names and champion.NAME.
 	Gates []string `json:"gates,omitempty"`
 }
 
 // Deploy is how a version reaches traffic.
 type Deploy struct {
-	Name      string `json:"name,omitempty"`     // default: the model's name
-	Strategy  string `json:"strategy,omitempty"` // canary (default) or immediate
-	Steps     []Step `json:"steps,omitempty"`
-	AbortWhen string `json:"abort_when,omitempty"` // CEL over error_rate, p50_ms, p99_ms, rank_correlation, mean_shift, n
-	Log       string `json:"log,omitempty"`        // required (default), strict or best_effort
+	// Name is the name of the deployment; the model's name when left out.
+	Name string `json:"name,omitempty"`
+	// Strategy is canary (a share of the traffic first, in steps) or immediate (all of it at once).
+	Strategy string `json:"strategy,omitempty" enum:"canary,immediate" default:"canary"`
+	// Steps is the stages of a canary, each with a greater share, the last with 100%.
+	// Left out they are 5% for 400 requests, 25% for 2000 requests, 100%.
+	Steps []Step `json:"steps,omitempty"`
+	// AbortWhen is a condition (CEL) over error_rate, p50_ms, p99_ms, rank_correlation, mean_shift and n that sends the canary back.
+	AbortWhen string `json:"abort_when,omitempty"`
+	// Log is when a prediction is written: required (before the answer leaves), strict (and on the disk) or best_effort (counted when dropped).
+	Log string `json:"log,omitempty" enum:"required,strict,best_effort" default:"required"`
 }
 
 // Step is one stage of a canary: its share, and what must pass before the next: a number of requests that the canary answered, a time, or both.
 type Step struct {
-	To       string   `json:"to"` // a share, "5%"
-	Requests int64    `json:"requests,omitempty"`
-	Hold     Duration `json:"hold,omitempty"`
+	// To is the share of the traffic, e.g. 5%.
+	To string `json:"to" required:"true"`
+	// Requests is how many the canary must have answered.
+	Requests int64 `json:"requests,omitempty"`
+	// Hold is how long the stage lasts at least.
+	Hold Duration `json:"hold,omitempty"`
 }
 
 // Monitor is the windows and bars.
 type Monitor struct {
-	Quality     *Window      `json:"quality,omitempty"`
-	Drift       *Window      `json:"drift,omitempty"`
+	// Quality watches nulls, unseen values, values out of range and volume.
+	Quality *Window `json:"quality,omitempty"`
+	// Drift watches the distributions of the inputs against those of training.
+	Drift *Window `json:"drift,omitempty"`
+	// Performance watches metrics and calibration as the truth arrives.
 	Performance *Performance `json:"performance,omitempty"`
-	Alert       []string     `json:"alert,omitempty"` // webhook URLs, or names from TRIMTAB_WEBHOOK_<NAME>
+	// Alert is who is told: webhook URLs, or names whose URL is in the environment as TRIMTAB_WEBHOOK_NAME.
+	Alert []string `json:"alert,omitempty"`
 }
 
 // Window is a span of project time over which a verdict is made.
 type Window struct {
-	Window Duration `json:"window"`
+	// Window is the length of the span.
+	Window Duration `json:"window" required:"true"`
 	// Times is "k of n": how many of the last windows must be off before an alert. Default 2 of 3 for drift, 1 of 1 for quality.
 	Times string `json:"times,omitempty"`
 }
 
 // Performance is the window over which truth is compared, and the condition that is bad.
 type Performance struct {
-	Window Duration `json:"window"`
-	When   string   `json:"when"` // CEL over metric names
-	Times  string   `json:"times,omitempty"`
+	// Window is the length of the span.
+	Window Duration `json:"window" required:"true"`
+	// When is the condition (CEL) over metric names that is bad.
+	When string `json:"when" required:"true"`
+	// Times is "k of n": how many of the last windows must be bad.
+	Times string `json:"times,omitempty" default:"2 of 3"`
 }
 
-// Retrain is when a challenger is trained: performance, drift, "new_labels: N", "cron: SPEC".
+// Retrain is when a challenger is trained, and how often at most.
 type Retrain struct {
-	When     []string `json:"when"`
+	// When is the causes: performance, drift, "new_labels: N", "cron: SPEC" (five fields, UTC); manual is always possible.
+	When []string `json:"when" required:"true"`
+	// Cooldown is the least time between two trainings.
 	Cooldown Duration `json:"cooldown,omitempty"`
 	// Budget bounds trainings, "N per DURATION", e.g. "4 per 90d". Empty is no bound.
 	Budget string `json:"budget,omitempty"`

@@ -1,0 +1,67 @@
+package project
+
+import "slices"
+
+// Metrics is the names that gates, success and performance conditions may use, over all tasks; n is the number of rows.
+var Metrics = []string{
+	"accuracy", "precision", "recall", "f1", "auc", "average_precision", "log_loss", "brier", "calibration_error",
+	"calibration_gap", "prevalence", "mean_prediction", "mae", "rmse", "r2", "bias", "n",
+}
+
+// RolloutConditions is the names that deploy.abort_when may use: the canary's share of failed requests, its latency in
+// milliseconds, the rank correlation and mean difference of its scores with the champion's on the same rows, and the
+// number of those.
+var RolloutConditions = []string{"error_rate", "p50_ms", "p99_ms", "rank_correlation", "mean_shift", "n"}
+
+// DefaultSteps is the stages of a canary that names none.
+func DefaultSteps() []Step {
+	return []Step{{To: "5%", Requests: 400}, {To: "25%", Requests: 2000}, {To: "100%"}}
+}
+
+func (f *File) fillDefaults() {
+	fill := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	fill(&f.Clock, "wall")
+	for name, d := range f.Data {
+		if d.Time != nil {
+			fill(&d.Time.Zone, "UTC")
+		}
+		d.Contract = slices.Clone(d.Contract)
+		f.Data[name] = d
+	}
+	if m := f.Model; m != nil {
+		by := "random"
+		if d, ok := f.Data[m.From]; ok && d.Time != nil {
+			by = "time"
+		}
+		fill(&m.Split.By, by)
+		fill(&m.Split.Test, "20%")
+	}
+	if f.Evaluate.Threshold == 0 {
+		f.Evaluate.Threshold = 0.5
+	}
+	if d := f.Deploy; d != nil {
+		if f.Model != nil {
+			fill(&d.Name, f.Model.Name)
+		}
+		fill(&d.Strategy, "canary")
+		fill(&d.Log, "required")
+		if d.Strategy == "canary" && d.Steps == nil {
+			d.Steps = DefaultSteps()
+		}
+	}
+	if m := f.Monitor; m != nil {
+		if m.Quality != nil {
+			fill(&m.Quality.Times, "1 of 1")
+		}
+		if m.Drift != nil {
+			fill(&m.Drift.Times, "2 of 3")
+		}
+		if m.Performance != nil {
+			fill(&m.Performance.Times, "2 of 3")
+		}
+	}
+}

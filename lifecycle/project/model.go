@@ -1,0 +1,364 @@
+package project
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/trimtab-ml/trimtab/engine/recipe"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// PrepareStep is one preparation step in one shape: what prepare says in short or in long.
+//
+//	{one_hot: [carrier, origin]}  op one_hot, those columns
+//	{target_encode: dest}         op target_encode, that column
+//	{impute: median}              op impute, every input it fits (no columns), strategy median
+//	{clip: {columns: [wind_speed], lower: 0, upper: 100}}
+//
+// The short text of impute and scale is their strategy; of every other step it is a column.
+type PrepareStep struct {
+	Op      string
+	Columns []string
+	Params  map[string]any
+}
+
+// prepareOps is the steps, with the parameters each takes beside columns.
+var prepareOps = map[string][]string{
+	"impute":        {"strategy", "value", "indicator"},
+	"one_hot":       {"max", "min_count", "min_share"},
+	"ordinal":       {"order", "max", "min_count"},
+	"target_encode": {"smoothing", "folds", "min_count"},
+	"scale":         {"strategy"},
+	"clip":          {"lower", "upper", "lower_quantile", "upper_quantile"},
+	"log":           {"offset"},
+	"date_parts":    {"parts"},
+	"dedupe":        {"keep"},
+}
+
+// prepareStrategies is the words that impute and scale take as their short form.
+var prepareStrategies = map[string][]string{
+	"impute": {"mean", "median", "most_frequent", "constant"},
+	"scale":  {"standard", "min_max", "robust"},
+}
+
+// laterOps are steps of the design that are not built yet.
+var laterOps = []string{"pca", "hash", "bin", "bins", "polynomial", "interactions", "select", "power", "quantile_transform",
+	"embed", "tokenize", "tfidf", "resample", "smote", "outliers", "sql", "python"}
+
+// Steps is Prepare in one shape. The error is fault.Invalid; a file that ParseFile accepted gives none.
+func (m *Model) Steps() ([]PrepareStep, error) {
+	out := make([]PrepareStep, 0, len(m.Prepare))
+	for _, entry := range m.Prepare {
+		s, err := prepareStep(entry)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func prepareStep(entry map[string]any) (PrepareStep, error) {
+	if len(entry) != 1 {
+		names := slices.Sorted(maps.Keys(entry))
+		if len(names) == 0 {
+			return PrepareStep{}, fault.New(fault.Invalid, "the step is empty").WithHint("write one such as {impute: median}")
+		}
+		return PrepareStep{}, fault.New(fault.Invalid, "a step has one key, and this has %s", strings.Join(names, ", ")).
+			WithHint("make each a step of its own: [{%s: ...}, {%s: ...}]", names[0], names[1])
+	}
+	var s PrepareStep
+	var value any
+	for s.Op, value = range entry {
+	}
+	known := slices.Sorted(maps.Keys(prepareOps))
+	if slices.Contains(laterOps, s.Op) {
+		return s, fault.New(fault.NotSupported, "the step %s is not supported yet", s.Op).WithHint("steps are %s", strings.Join(known, ", "))
+	}
+	params, ok := prepareOps[s.Op]
+	if !ok {
+		return s, fault.New(fault.Invalid, "there is no step %q", s.Op).WithHint("%s", meant(strings.ReplaceAll(s.Op, "onehot", "one_hot"), known))
+	}
+	strategies := prepareStrategies[s.Op]
+	switch v := value.(type) {
+	case nil:
+		return s, fault.New(fault.Invalid, "%s has no value", s.Op).WithHint("name its columns, e.g. %s: [column]", s.Op)
+	case string:
+		if strategies != nil {
+			s.Params = map[string]any{"strategy": v}
+		} else {
+			s.Columns = []string{v}
+		}
+	case []any:
+		columns, err := texts(s.Op, v)
+		if err != nil {
+			return s, err
+		}
+		s.Columns = columns
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if k == "columns" || k == "column" {
+				columns, err := texts(s.Op, v[k])
+				if err != nil {
+					return s, err
+				}
+				s.Columns = columns
+				continue
+			}
+			if !slices.Contains(params, k) {
+				return s, fault.New(fault.Invalid, "%s has no parameter %q", s.Op, k).WithHint("%s", meant(k, append([]string{"columns"}, params...)))
+			}
+			if s.Params == nil {
+				s.Params = map[string]any{}
+			}
+			s.Params[k] = v[k]
+		}
+	default:
+		return s, fault.New(fault.Invalid, "%s is followed by %v", s.Op, v).WithHint("name its columns, e.g. %s: [column]", s.Op)
+	}
+	if strategies != nil {
+		strategy, given := s.Params["strategy"]
+		if text, ok := strategy.(string); given && (!ok || !slices.Contains(strategies, text)) {
+			f := fault.New(fault.Invalid, "%s has no strategy %q", s.Op, fmt.Sprint(strategy)).WithHint("%s", meant(fmt.Sprint(strategy), strategies))
+			if _, isText := value.(string); isText && f.Hint != "" && !strings.HasPrefix(f.Hint, "did") {
+				f.Hint += fmt.Sprintf("; for a column write {%s: {strategy: %s, columns: [%s]}}", s.Op, strategies[0], strategy)
+			}
+			return s, f
+		}
+	}
+	return s, nil
+}
+
+// texts is a text or a list of texts.
+func texts(op string, v any) ([]string, error) {
+	if one, ok := v.(string); ok {
+		return []string{one}, nil
+	}
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		return nil, fault.New(fault.Invalid, "the columns of %s are not a list of names", op).WithHint("write columns: [a, b]")
+	}
+	out := make([]string, 0, len(list))
+	for _, e := range list {
+		text, ok := e.(string)
+		if !ok || text == "" {
+			return nil, fault.New(fault.Invalid, "%s names the column %v, which is not text", op, e).WithHint("put quotes around it")
+		}
+		out = append(out, text)
+	}
+	return out, nil
+}
+
+var groupSplit = regexp.MustCompile(`^group:\s*(\S.*)$`)
+
+// SplitGroup is the column of a split by group:COLUMN; ok is false for the other splits.
+func (s Split) SplitGroup() (column string, ok bool) {
+	m := groupSplit.FindStringSubmatch(s.By)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+func (c *checker) model(m *Model) {
+	c.name("model.name", m.Name, projectName)
+	from, known := c.datasetRef("model.from", m.From)
+	labelColumns := c.label(m.Label)
+	inputs := c.inputs(m, labelColumns)
+	if by := m.Split.By; by != "time" && by != "random" {
+		if _, grouped := m.Split.SplitGroup(); !grouped {
+			c.faulty("model.split.by", "%q is not a way to split", by).WithHint("%s", meant(by, []string{"time", "random", "group:COLUMN"}))
+		}
+	}
+	if m.Split.By == "time" && known && from.Time == nil {
+		c.faulty("model.split.by", "a split by time needs a time, and the dataset %q has none", m.From).
+			WithHint("add time: COLUMN to data.%s, or split by random", m.From)
+	}
+	if share, err := ParseShare(m.Split.Test); err != nil {
+		c.inText("model.split.test", err)
+	} else if share <= 0 || share > 0.9 {
+		c.faulty("model.split.test", "a test share of %s leaves nothing to judge by or to learn from", m.Split.Test).WithHint("write a share between 1%% and 90%%, e.g. 20%%")
+	}
+	for i, entry := range m.Prepare {
+		path := fmt.Sprintf("model.prepare[%d]", i)
+		if n := c.nodes[path]; n == nil || n.kind != mapNode {
+			continue // the mistake in the type is told already
+		}
+		step, err := prepareStep(entry)
+		if err != nil {
+			c.inText(path, err)
+			continue
+		}
+		for _, column := range step.Columns {
+			if inputs != nil && step.Op != "dedupe" && !slices.Contains(inputs, column) {
+				c.faulty(path, "%s: %s is about %q, which is no input of the model", path, step.Op, column).WithHint("%s", meant(column, inputs))
+			}
+		}
+	}
+}
+
+// label checks the label's expression and gives the columns it reads.
+func (c *checker) label(l Label) []string {
+	if l.Name != "" && !columnName.MatchString(l.Name) {
+		c.faulty("model.label@name", "%q is not a name for a label", l.Name).WithHint("use letters, digits and underscores, e.g. %s", slugOr(l.Name, "target"))
+	}
+	if l.Expr == "" {
+		if n := c.nodes["model.label."+l.Name]; l.Name != "" && n != nil && !c.faultAt("model.label."+l.Name) {
+			c.faulty("model.label."+l.Name, "the label has no expression").WithHint(`write label: {%s: "arr_delay >= 15"}`, l.Name)
+		}
+		return nil
+	}
+	e, err := recipe.ParseExpr(l.Expr)
+	if err != nil {
+		c.inText("model.label."+l.Name, err)
+		return nil
+	}
+	if len(e.Columns()) == 0 {
+		c.faulty("model.label."+l.Name, "the label reads no column, so it is the same for every row")
+	}
+	return e.Columns()
+}
+
+var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+
+// inputs checks the inputs and gives every name that prepare may use: columns, slugs of expressions, and the columns of
+// feature views. It is nil when an input is not understood.
+func (c *checker) inputs(m *Model, labelColumns []string) []string {
+	if n := c.nodes["model.inputs"]; n != nil && n.kind == listNode && len(m.Inputs) == 0 {
+		c.faulty("model.inputs", "model.inputs names no input").WithHint("%s", requiredHints["model.inputs"])
+	}
+	c.unique("model.inputs", "input", m.Inputs)
+	names := map[string]string{}
+	understood := true
+	add := func(path, name, from string) {
+		if other, there := names[name]; there && other != from {
+			c.faulty(path, "two inputs are called %q: %s and %s", name, other, from).WithHint("leave one of them out")
+		}
+		names[name] = from
+	}
+	for i, in := range m.Inputs {
+		path := fmt.Sprintf("model.inputs[%d]", i)
+		if in == "" {
+			understood = false
+			continue
+		}
+		if view, ok := c.file.Features[in]; ok {
+			for _, s := range view.Select {
+				add(path, s, "the view "+in)
+			}
+			continue
+		}
+		e, err := recipe.ParseExpr(in)
+		if err != nil {
+			understood = false
+			c.inText(path, err)
+			continue
+		}
+		if _, bare := e.IsColumn(); bare && len(c.file.Features) > 0 {
+			views := slices.Sorted(maps.Keys(c.file.Features))
+			if close, ok := nearest(in, views); ok && len(in) > 5 && editDistance(in, close) <= 2 {
+				c.faulty(path, "%q is neither a column that is known here nor a feature view", in).WithHint("did you mean %s?", close)
+				understood = false
+				continue
+			}
+		}
+		if len(e.Columns()) == 0 {
+			c.faulty(path, "the input %s reads no column, so it is the same for every row", in)
+		}
+		for _, column := range e.Columns() {
+			if slices.Contains(labelColumns, column) {
+				c.faulty(path, "the input %s reads %q, which the label is made of", in, column).
+					WithHint("leave it out: it is not known yet when a prediction is asked for")
+				break
+			}
+		}
+		add(path, e.Slug(), "the input "+in)
+	}
+	for name, view := range c.file.Features {
+		if _, there := c.nodes["features."+name]; there && understood && len(m.Inputs) > 0 && !slices.Contains(m.Inputs, name) {
+			c.faulty("features."+name+"@key", "the feature view %s is not among the model's inputs", name).WithHint("add %s to model.inputs, or remove the view", name)
+		}
+		if slices.ContainsFunc(view.Select, func(s string) bool { return slices.Contains(labelColumns, s) }) && view.From == m.From {
+			c.faulty("features."+name+".select", "the view %s selects what the label is made of", name)
+		}
+	}
+	if !understood {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (c *checker) evaluate(e Evaluate) {
+	c.unique("evaluate.metrics", "metric", e.Metrics)
+	for i, m := range e.Metrics {
+		if m != "" && (!slices.Contains(Metrics, m) || m == "n") {
+			c.faulty(fmt.Sprintf("evaluate.metrics[%d]", i), "there is no metric %q", m).WithHint("%s", meantValue(m, Metrics))
+		}
+	}
+	if _, there := c.nodes["evaluate.threshold"]; there && (e.Threshold <= 0 || e.Threshold >= 1) {
+		c.faulty("evaluate.threshold", "the threshold is a probability between 0 and 1, not %g", e.Threshold)
+	}
+	c.unique("evaluate.slices", "column", e.Slices)
+	for i, s := range e.Slices {
+		if s == "" {
+			continue
+		}
+		if _, err := recipe.ParseExpr(s); err != nil {
+			c.inText(fmt.Sprintf("evaluate.slices[%d]", i), err)
+		}
+	}
+	c.unique("evaluate.gates", "gate", e.Gates)
+	for i, g := range e.Gates {
+		c.condition(fmt.Sprintf("evaluate.gates[%d]", i), g, Metrics, true)
+	}
+}
+
+func (c *checker) deploy(d *Deploy) {
+	if _, there := c.nodes["deploy.name"]; there {
+		c.name("deploy.name", d.Name, projectName)
+	}
+	c.condition("deploy.abort_when", d.AbortWhen, RolloutConditions, false)
+	if d.Strategy == "immediate" {
+		for _, key := range []string{"steps", "abort_when"} {
+			if _, there := c.nodes["deploy."+key]; there {
+				c.faulty("deploy."+key+"@key", "deploy.%s belongs to a canary, and the strategy is immediate", key).
+					WithHint("remove %s, or write strategy: canary", key)
+			}
+		}
+		return
+	}
+	if n, there := c.nodes["deploy.steps"]; there && n.kind == listNode && len(d.Steps) == 0 {
+		c.faulty("deploy.steps", "deploy.steps has no step").WithHint("write steps: [{to: 5%%, requests: 400}, {to: 100%%}]")
+	}
+	last := 0.0
+	for i, s := range d.Steps {
+		path := fmt.Sprintf("deploy.steps[%d]", i)
+		if s.Requests < 0 {
+			c.faulty(path+".requests", "a number of requests cannot be negative")
+		}
+		if s.To == "" {
+			return // told as missing
+		}
+		share, err := ParseShare(s.To)
+		if err != nil {
+			c.inText(path+".to", err)
+			return
+		}
+		switch {
+		case share <= 0:
+			c.faulty(path+".to", "a step to %s takes no traffic", s.To).WithHint("start with a small share such as 5%%")
+			return
+		case share <= last:
+			c.faulty(path+".to", "the steps must increase, and %s comes after %s", s.To, d.Steps[i-1].To)
+			return
+		case share < 1 && s.Requests == 0 && s.Hold == 0 && !c.hasFaultIn(c.nodes[path]) && !c.faultAt(path+".hold") && !c.faultAt(path+".requests"):
+			c.faulty(path, "the step to %s says nothing that must pass before the next", s.To).WithHint("add requests: 400 or hold: 1h")
+		case share < 1 && i == len(d.Steps)-1:
+			c.faulty(path+".to", "the last step goes to %s, so the rest of the traffic never moves", s.To).WithHint("add {to: 100%%}")
+		}
+		last = share
+	}
+}
