@@ -1,0 +1,220 @@
+// Package gbdt is histogram gradient boosting: binary (log loss), multiclass (softmax, one tree per class and round)
+// and regression (squared error). It owns its trees, their training and their evaluation; it must never know where a
+// matrix comes from or what its columns mean.
+//
+// The design, in the order the code runs:
+//
+//   - bins.go: each column is cut into at most 255 bins at float32 thresholds; code 0 is "missing". Codes are kept twice,
+//     by row for histograms and by column for splitting rows.
+//   - loss.go: gradients and hessians per row, quantised to 15 bits with a scale that is a maximum over rows and so does
+//     not depend on their order, and packed into one int64 per row (Shi et al., "Quantized Training of Gradient
+//     Boosting Decision Trees", arXiv:2207.09682, who use 2 to 5 bits).
+//   - histogram.go: one integer addition per row and column; the larger sibling is the parent minus the smaller one.
+//     Integer sums are associative: any number of workers gives the same histogram, and so the same model, bit for bit.
+//   - split.go, grow.go: best-gain-first ("leaf-wise") growth with a learned side for missing values; leaf values are
+//     then renewed from the gradients before quantisation, summed in an order that is fixed by the data.
+package gbdt
+
+import (
+	"context"
+	"math"
+
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/learn/shard"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// Name is the learner's name in configuration files and in model files.
+const Name = "gbdt"
+
+// Settings are the parameters of a boosting run. The defaults are those of LightGBM except L2, which there is 0 and
+// lets leaves of nearly pure rows ruin the log loss of small or imbalanced sets.
+type Settings struct {
+	Rounds       int     // boosting rounds; default 100, 1 to 100,000
+	Leaves       int     // most leaves of a tree; default 31, 2 to 65,535
+	Bins         int     // most value bins of a column, besides the one for missing; default 255, 2 to 255
+	LearningRate float64 // factor on every leaf value; default 0.1, above 0 to 1
+	MinLeaf      int     // fewest rows in a leaf, estimated from its share of the hessian as LightGBM does; default 20
+	MinHessian   float64 // least sum of hessians in a leaf; default 0.001
+	L2           float64 // penalty on leaf values; default 3
+	Subsample    float64 // share of rows drawn without replacement for each round; default 1
+	Colsample    float64 // share of columns drawn for each tree; default 1
+	Patience     int     // early_stopping_rounds: rounds without a better validation loss before stopping; default 0, off
+	Seed         uint64  // drives subsample and colsample; default: the run's seed
+	SeedSet      bool
+}
+
+// Learner is a configured gradient boosting.
+type Learner struct{ Settings }
+
+// New reads the parameters rounds, leaves, bins, learning_rate, min_leaf, min_hessian, l2, subsample, colsample,
+// early_stopping_rounds and seed.
+func New(p learner.Params) (*Learner, error) {
+	r := learner.NewReader(Name, p)
+	s := Settings{
+		Rounds:       r.Int("rounds", 100, 1, 100_000),
+		Leaves:       r.Int("leaves", 31, 2, 65_535),
+		Bins:         r.Int("bins", 255, 2, maxBins),
+		LearningRate: r.Float("learning_rate", 0.1, 1e-6, 1),
+		MinLeaf:      r.Int("min_leaf", 20, 1, math.MaxInt32),
+		MinHessian:   r.Float("min_hessian", 1e-3, 0, math.MaxFloat64),
+		L2:           r.Float("l2", 3, 0, math.MaxFloat64),
+		Subsample:    r.Float("subsample", 1, 1e-3, 1),
+		Colsample:    r.Float("colsample", 1, 1e-3, 1),
+		Patience:     r.Int("early_stopping_rounds", 0, 0, 100_000),
+	}
+	s.Seed, s.SeedSet = r.Seed()
+	if err := r.Done(); err != nil {
+		return nil, err
+	}
+	return &Learner{s}, nil
+}
+
+// Fit implements learner.Learner.
+func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
+	if err := learner.Check(train, task, classes, opt.Weights); err != nil {
+		return nil, err
+	}
+	if err := learner.CheckValid(opt.Valid, train, task, classes); err != nil {
+		return nil, err
+	}
+	if l.Patience > 0 && opt.Valid == nil {
+		return nil, fault.New(fault.Invalid, "gbdt: early_stopping_rounds needs validation rows").
+			WithHint("split off a validation part, or remove early_stopping_rounds")
+	}
+	b := newBooster(l.Settings, train, task, classes, opt)
+	return b.run(ctx)
+}
+
+// booster is one training run.
+type booster struct {
+	Settings
+	train   learner.Set
+	task    learner.Task
+	outputs int
+	opt     learner.Options
+	workers int
+
+	data   *binned
+	loss   *loss
+	grower *grower
+	model  *Model
+	valid  *validation
+}
+
+func newBooster(s Settings, train learner.Set, task learner.Task, classes int, opt learner.Options) *booster {
+	if !s.SeedSet {
+		s.Seed = opt.Seed
+	}
+	b := &booster{Settings: s, train: train, task: task, outputs: 1, opt: opt, workers: shard.Workers(opt.Workers)}
+	if task == learner.Multiclass {
+		b.outputs = classes
+	}
+	b.data = bin(train.X, s.Bins, b.workers)
+	b.loss = newLoss(task, b.outputs, train.Y, opt.Weights, b.workers)
+	b.grower = newGrower(s, b.data, b.workers)
+	b.model = &Model{task: task, features: train.X.Cols, Base: b.loss.base(), Gain: make([]float64, train.X.Cols)}
+	if opt.Valid != nil {
+		b.valid = newValidation(opt.Valid, task, b.model.Base)
+	}
+	return b
+}
+
+func (b *booster) run(ctx context.Context) (learner.Model, error) {
+	best, bestRound := math.Inf(1), 0
+	report := b.opt.Progress != nil || b.opt.Curve != nil
+	b.loss.start(b.model.Base)
+	for round := range b.Rounds {
+		if err := ctx.Err(); err != nil {
+			return nil, fault.Wrap(err, fault.Canceled, "training stopped after %d of %d rounds", round, b.Rounds)
+		}
+		bag := b.bag(round)
+		b.loss.prepare()
+		if report && round > 0 {
+			b.report(round)
+		}
+		for k := range b.outputs {
+			b.loss.quantise(b.grower.packed, k, mix(b.Seed, uint64(round), uint64(k)))
+			g := b.grower.grow(bag, b.loss, b.columns(round*b.outputs+k))
+			b.loss.update(g, k, b.grower, b.L2, b.LearningRate, bag != nil)
+			tree := g.tree(b.data, b.model.Gain)
+			b.model.Trees = append(b.model.Trees, tree)
+			if b.valid != nil {
+				b.valid.add(&tree, k, b.workers)
+			}
+		}
+		if b.valid == nil {
+			continue
+		}
+		if l := b.valid.measure(); l < best {
+			best, bestRound = l, round+1
+		} else if b.Patience > 0 && round+1-bestRound >= b.Patience {
+			break
+		}
+	}
+	if report {
+		b.loss.prepare()
+		b.report(len(b.model.Trees) / b.outputs)
+	}
+	if b.Patience > 0 {
+		b.model.Trees = b.model.Trees[:max(bestRound, 1)*b.outputs]
+		b.model.Gain = gainOf(b.model.Trees, b.model.features)
+	}
+	if err := b.model.flatten(); err != nil {
+		return nil, err
+	}
+	return b.model, nil
+}
+
+// report tells how the model stands after the rounds done.
+func (b *booster) report(done int) {
+	train := b.loss.mean()
+	if b.opt.Progress != nil {
+		b.opt.Progress(done, b.Rounds, train)
+	}
+	if b.opt.Curve != nil {
+		valid := math.NaN()
+		if b.valid != nil {
+			valid = b.valid.last
+		}
+		b.opt.Curve(done, b.Rounds, train, valid)
+	}
+}
+
+// bag is the rows drawn for a round in ascending order, or nil for all rows. A row is drawn by the hash of its number,
+// not by a running generator, so that no order of work can change the draw.
+func (b *booster) bag(round int) []uint32 {
+	if b.Subsample >= 1 {
+		return nil
+	}
+	key := mix(b.Seed, 0x726f7773, uint64(round))
+	limit := uint64(b.Subsample * (1 << 53))
+	rows := make([]uint32, 0, int(float64(b.data.rows)*b.Subsample*1.01)+64)
+	for i := range b.data.rows {
+		if mix(key, uint64(i), 0)>>11 < limit {
+			rows = append(rows, uint32(i))
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return rows
+}
+
+// columns is the columns drawn for a tree, those with the smallest hashes, or nil for all.
+func (b *booster) columns(tree int) []bool {
+	m := len(b.data.columns)
+	keep := int(math.Ceil(b.Colsample * float64(m)))
+	if keep >= m {
+		return nil
+	}
+	return smallest(m, keep, mix(b.Seed, 0x636f6c73, uint64(tree)))
+}
+
+// mix is a hash of three numbers: SplitMix64's finaliser (Steele, Lea and Flood 2014) over their combination.
+func mix(a, b, c uint64) uint64 {
+	z := a + 0x9e3779b97f4a7c15*(b+1) + 0xd1b54a32d192ed03*(c+1)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}

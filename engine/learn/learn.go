@@ -1,0 +1,66 @@
+// Package learn is the door to Trimtab's learners: it names them, makes them from parameters and loads what they made.
+// The contract's types live in package learner and are shown here under their own names, because the algorithms below
+// this package need them too. It must never know where rows come from or where models are kept.
+package learn
+
+import (
+	"strings"
+
+	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/wire"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// The contract, documented in package learner.
+type (
+	Task    = learner.Task
+	Params  = learner.Params
+	Options = learner.Options
+	Set     = learner.Set
+	Learner = learner.Learner
+	Model   = learner.Model
+)
+
+// The tasks.
+const (
+	Binary     = learner.Binary
+	Multiclass = learner.Multiclass
+	Regression = learner.Regression
+)
+
+// Names are the learners that New makes, in the order to show them.
+func Names() []string { return []string{gbdt.Name, linear.Logistic, linear.Linear} }
+
+// New makes the named learner. An unknown name or parameter, or a value outside its range, is fault.Invalid with the
+// nearest name as hint.
+func New(name string, p Params) (Learner, error) {
+	switch name {
+	case gbdt.Name:
+		return gbdt.New(p)
+	case linear.Logistic, linear.Linear:
+		return linear.New(name, p)
+	}
+	e := fault.New(fault.Invalid, "there is no learner %q", name)
+	if near := learner.Nearest(name, Names()); near != "" {
+		return nil, e.WithHint("did you mean %q? Learners are %s", near, strings.Join(Names(), ", "))
+	}
+	return nil, e.WithHint("learners are %s", strings.Join(Names(), ", "))
+}
+
+// Load reads a model that MarshalBinary wrote. Bytes that are not one, or are cut or altered so that a prediction
+// could go out of bounds, are fault.Corrupt; it never panics.
+func Load(b []byte) (Model, error) {
+	r, version, kind, err := wire.Open(b)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case gbdt.Name:
+		return gbdt.Load(r, version)
+	case linear.Logistic, linear.Linear:
+		return linear.Load(r, version, kind)
+	}
+	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)
+}

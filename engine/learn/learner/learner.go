@@ -1,0 +1,179 @@
+// Package learner is the contract that every learner and model of Trimtab keeps: what goes in, what comes out, and
+// how parameters are named and refused. It owns the types that package learn shows to the rest of the house (learn
+// re-exports them), the check of a training set and the reading of parameters. It must never know a concrete algorithm.
+package learner
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// Task is what a model predicts.
+type Task string
+
+// The tasks. Binary labels are 0 and 1, multiclass labels are class indices, regression labels are any finite number.
+const (
+	Binary     Task = "binary"
+	Multiclass Task = "multiclass"
+	Regression Task = "regression"
+)
+
+// Set is a training or validation set: one label per row of X, none of them NaN. NaN in X is a missing value.
+type Set struct {
+	X *table.Matrix
+	Y []float64
+}
+
+// Options are what a run decides and a configuration does not.
+type Options struct {
+	// Workers bounds the goroutines of the fit; 0 means GOMAXPROCS. It never changes the model.
+	Workers int
+	// Seed drives sampling where the parameters do not name a seed of their own.
+	Seed uint64
+	// Progress is called after every round with the rounds done, the rounds planned and the mean training loss
+	// (log loss, or half the mean squared error). It is called from the goroutine that called Fit.
+	Progress func(done, total int, loss float64)
+	// Curve is called like Progress, with the training loss and the loss on Valid (NaN without Valid).
+	Curve func(done, total int, train, valid float64)
+	// Weights are one non-negative number per training row, or nil for all ones.
+	Weights []float64
+	// Valid are rows that are never trained on; early stopping and Curve read them. May be nil.
+	Valid *Set
+}
+
+// A Learner is a configured algorithm. Fit does not change it, so that one Learner may fit many sets at once.
+type Learner interface {
+	// Fit trains on the set. classes is the number of classes of a multiclass task and is not read otherwise.
+	// It returns fault.Invalid for a set that cannot be learned from and fault.Canceled when ctx ends, which is
+	// noticed at least once a round. The same set, parameters and seed give the same model bytes for any Workers.
+	Fit(ctx context.Context, train Set, task Task, classes int, opt Options) (Model, error)
+}
+
+// A Model is immutable and safe for concurrent use.
+type Model interface {
+	// Kind is the name of the learner that made it: gbdt, logistic, linear.
+	Kind() string
+	Task() Task
+	// Outputs is the numbers per row: 1 for binary (probability of the positive class) and regression, K for multiclass.
+	Outputs() int
+	// Features is the columns a row must have.
+	Features() int
+	// PredictRow writes Outputs numbers for one row of Features values to dst without allocating.
+	// It panics when x or dst is too short.
+	PredictRow(x []float32, dst []float64)
+	// Predict writes Rows x Outputs numbers, row by row, equal to those of PredictRow.
+	Predict(m *table.Matrix, dst []float64)
+	// Importance is one share per feature; shares sum to 1 unless the model uses no feature at all.
+	Importance() []float64
+	// MarshalBinary is the model in its own versioned format; learn.Load reads it back.
+	MarshalBinary() ([]byte, error)
+}
+
+// Check refuses a training set that no learner can read: empty, of unequal lengths, with labels outside the task or all
+// alike in a binary one, or with weights that cannot be.
+func Check(set Set, task Task, classes int, weights []float64) error {
+	if set.X == nil || set.X.Rows == 0 || set.X.Cols == 0 {
+		return fault.New(fault.Invalid, "the training set is empty").
+			WithHint("check the label column and the filters: at least one row and one input are needed")
+	}
+	if len(set.X.Data) != set.X.Rows*set.X.Cols {
+		return fault.New(fault.Invalid, "the matrix holds %d values, not %d x %d", len(set.X.Data), set.X.Rows, set.X.Cols)
+	}
+	if uint64(set.X.Rows) > math.MaxInt32 {
+		return fault.New(fault.TooLarge, "the training set has %d rows; at most %d can be learned from", set.X.Rows, math.MaxInt32)
+	}
+	if len(set.Y) != set.X.Rows {
+		return fault.New(fault.Invalid, "there are %d labels for %d rows", len(set.Y), set.X.Rows)
+	}
+	if err := CheckLabels(set.Y, task, classes); err != nil {
+		return err
+	}
+	if task == Binary && !slices.Contains(set.Y, 1-set.Y[0]) {
+		return fault.New(fault.Invalid, "every label is %v: there is nothing to tell apart", set.Y[0]).
+			WithHint("check the label's expression and the rows it is computed on")
+	}
+	if weights == nil {
+		return nil
+	}
+	if len(weights) != set.X.Rows {
+		return fault.New(fault.Invalid, "there are %d weights for %d rows", len(weights), set.X.Rows)
+	}
+	var total float64
+	for i, w := range weights {
+		if !(w >= 0) || math.IsInf(w, 0) {
+			return fault.New(fault.Invalid, "the weight of row %d is %v; weights are finite and not negative", i, w)
+		}
+		total += w
+	}
+	if total == 0 {
+		return fault.New(fault.Invalid, "every weight is 0")
+	}
+	return nil
+}
+
+// CheckLabels refuses labels that are not of the task.
+func CheckLabels(y []float64, task Task, classes int) error {
+	switch task {
+	case Binary:
+		for i, v := range y {
+			if v != 0 && v != 1 {
+				return fault.New(fault.Invalid, "the label of row %d is %v; a binary label is 0 or 1", i, v)
+			}
+		}
+	case Multiclass:
+		if classes < 2 {
+			return fault.New(fault.Invalid, "a multiclass task needs at least 2 classes, not %d", classes)
+		}
+		for i, v := range y {
+			if !(v >= 0) || v >= float64(classes) || v != math.Trunc(v) {
+				return fault.New(fault.Invalid, "the label of row %d is %v; it must be a class index from 0 to %d", i, v, classes-1)
+			}
+		}
+	case Regression:
+		for i, v := range y {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fault.New(fault.Invalid, "the label of row %d is %v; a regression label is a finite number", i, v)
+			}
+		}
+	default:
+		return fault.New(fault.Invalid, "unknown task %q", task).WithHint("tasks are binary, multiclass and regression")
+	}
+	return nil
+}
+
+// CheckValid refuses validation rows that do not go with the training set.
+func CheckValid(valid *Set, train Set, task Task, classes int) error {
+	if valid == nil {
+		return nil
+	}
+	if valid.X == nil || valid.X.Rows == 0 || valid.X.Cols != train.X.Cols || len(valid.Y) != valid.X.Rows {
+		return fault.New(fault.Invalid, "the validation set does not have the training set's shape")
+	}
+	return CheckLabels(valid.Y, task, classes)
+}
+
+// MeanLoss is the mean loss of predictions p, len(p)/len(y) numbers a row: log loss with probabilities kept above
+// 1e-15, or half the squared error. It sums in row order.
+func MeanLoss(task Task, y, p []float64) float64 {
+	const least = 1e-15
+	k := len(p) / len(y)
+	var sum float64
+	for i, v := range y {
+		row := p[i*k : (i+1)*k]
+		switch {
+		case task == Binary && v == 0:
+			sum -= math.Log(max(1-row[0], least))
+		case task == Binary:
+			sum -= math.Log(max(row[0], least))
+		case task == Multiclass:
+			sum -= math.Log(max(row[int(v)], least))
+		default:
+			sum += float64((row[0]-v)*(row[0]-v)) / 2
+		}
+	}
+	return sum / float64(len(y))
+}
