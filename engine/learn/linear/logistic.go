@@ -86,8 +86,13 @@ func (o *objective) start() []float64 {
 		w[p] = math.Log(share(1) / share(0))
 		return w
 	}
+	// Softmax does not see what all margins share. Intercepts start with mean 0 and gradients keep it.
+	var mean float64
 	for k := range o.outputs {
-		w[k*(p+1)+p] = math.Log(share(k))
+		mean += math.Log(share(k)) / float64(o.outputs)
+	}
+	for k := range o.outputs {
+		w[k*(p+1)+p] = math.Log(share(k)) - mean
 	}
 	return w
 }
