@@ -374,7 +374,7 @@ var synonyms = map[string]string{
 	"gradient_boosting": "gbdt", "boosting": "gbdt", "gbm": "gbdt", "ridge": "linear", "regression": "linear", "ols": "linear",
 	"logistic_regression": "logistic", "roc_auc": "auc", "rocauc": "auc", "logloss": "log_loss", "cross_entropy": "log_loss", "mse": "rmse",
 	"ece": "calibration_error", "ap": "average_precision", "pr_auc": "average_precision", "r_squared": "r2", "acc": "accuracy",
-	 "ndjson": "jsonl", "all_at_once": "immediate", "real_time": "wall", "simulated": "replay",
+	"ndjson": "jsonl", "all_at_once": "immediate", "real_time": "wall", "simulated": "replay",
 }
 
 func meantValue(word string, allowed []string) string {

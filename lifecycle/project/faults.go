@@ -24,7 +24,27 @@ type faults struct {
 	list []*fault.Error
 }
 
-func (f *faults) add(e *fault.Error) { f.list = append(f.list, e) }
+// maxCollected bounds the mistakes looked at, and maxMessage the bytes of each, so that a hostile file costs little.
+const (
+	maxCollected = 200
+	maxMessage   = 500
+)
+
+// add records a mistake; beyond the bound it is dropped.
+func (f *faults) add(e *fault.Error) {
+	if len(f.list) >= maxCollected {
+		return
+	}
+	e.Message, e.Hint = clip(e.Message), clip(e.Hint)
+	f.list = append(f.list, e)
+}
+
+func clip(text string) string {
+	if len(text) <= maxMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMessage], "") + "…"
+}
 
 // err is nil, or one fault: a single mistake as it is, several as a list in the order of the file. It is
 // not_supported_yet only when every mistake is.
@@ -58,6 +78,9 @@ func (f *faults) err() error {
 		return one.With("errors", mistakes)
 	}
 	var b strings.Builder
+	if len(f.list) >= maxCollected {
+		b.WriteString("more than ")
+	}
 	fmt.Fprintf(&b, "%d mistakes", total)
 	if total > len(shown) {
 		fmt.Fprintf(&b, ", the first %d", len(shown))

@@ -61,4 +61,3 @@ func TestParseFileReadsTheNorthStar(t *testing.T) {
 		t.Errorf("the canonical form reads differently:\n%s", diff)
 	}
 }
-

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -182,6 +183,7 @@ func (c *checker) model(m *Model) {
 	} else if share <= 0 || share > 0.9 {
 		c.faulty("model.split.test", "a test share of %s leaves nothing to judge by or to learn from", m.Split.Test).WithHint("write a share between 1%% and 90%%, e.g. 20%%")
 	}
+	c.train(m.Train)
 	for i, entry := range m.Prepare {
 		path := fmt.Sprintf("model.prepare[%d]", i)
 		if n := c.nodes[path]; n == nil || n.kind != mapNode {
@@ -196,6 +198,25 @@ func (c *checker) model(m *Model) {
 			if inputs != nil && step.Op != "dedupe" && !slices.Contains(inputs, column) {
 				c.faulty(path, "%s: %s is about %q, which is no input of the model", path, step.Op, column).WithHint("%s", meant(column, inputs))
 			}
+		}
+	}
+}
+
+// train asks the learner itself about each parameter, and about all of them together when each is good alone.
+func (c *checker) train(t Train) {
+	if !slices.Contains(learn.Names(), t.Learner) {
+		return // told by the list of learners
+	}
+	good := true
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		if _, err := learn.New(t.Learner, learn.Params{name: t.Params[name]}); err != nil {
+			good = false
+			c.inText("model.train."+name, err)
+		}
+	}
+	if good {
+		if _, err := learn.New(t.Learner, learn.Params(t.Params)); err != nil {
+			c.inText("model.train", err)
 		}
 	}
 }

@@ -79,7 +79,11 @@ func (c *checker) inText(path string, err error) {
 	f := fault.New(fault.Invalid, "%s: %s", path, err.Error()).At(c.at(path))
 	var inner *fault.Error
 	if errors.As(err, &inner) {
-		f = fault.New(inner.Code, "%s: %s", path, inner.Message).At(c.at(path))
+		message := inner.Message
+		if inner.Cause != nil {
+			message += ": " + inner.Cause.Error()
+		}
+		f = fault.New(inner.Code, "%s: %s", path, message).At(c.at(path))
 		f.Hint = inner.Hint
 		if n, ok := c.nodes[path]; ok && inner.Position.Line <= 1 {
 			f.Position = n.within(inner.Position.Column)
