@@ -14,10 +14,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // registers the driver "sqlite3"
+
+	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // Workspace is the one workspace there is until governance brings more; it is the first column of every key.
@@ -42,6 +45,14 @@ func Open(ctx context.Context, path string, schemas ...fs.FS) (*DB, error) {
 	migrations, err := merge(schemas)
 	if err != nil {
 		return nil, err
+	}
+	// SQLite would make the file readable for everyone; its log takes the mode of the file.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "open the catalog").WithHint("check that the state directory is writable")
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
 	if err := migrate(ctx, path, migrations); err != nil {
 		return nil, wrap(err, "open the catalog %s", path)
@@ -80,22 +91,34 @@ func (d *DB) Read() *sql.DB { return d.read }
 func (d *DB) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }
 
 // Check reads the whole file and reports damage as fault.Corrupt.
-func (d *DB) Check(ctx context.Context) error {
-	rows, err := d.read.QueryContext(ctx, "PRAGMA quick_check")
+func (d *DB) Check(ctx context.Context) error { return check(ctx, d.read, d.path) }
+
+// Inspect checks the catalog at path, which may be in use by another process, without changing it.
+func Inspect(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite3", dsn(path, url.Values{"_query_only": {"true"}, "mode": {"ro"}}))
 	if err != nil {
-		return wrap(err, "check the catalog %s", d.path)
+		return fmt.Errorf("open the catalog %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return check(ctx, db, path)
+}
+
+func check(ctx context.Context, db *sql.DB, path string) error {
+	rows, err := db.QueryContext(ctx, "PRAGMA quick_check")
+	if err != nil {
+		return wrap(err, "check the catalog %s", path)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var finding string
 		if err := rows.Scan(&finding); err != nil {
-			return wrap(err, "check the catalog %s", d.path)
+			return wrap(err, "check the catalog %s", path)
 		}
 		if finding != "ok" {
-			return corrupt(d.path, finding)
+			return corrupt(path, finding)
 		}
 	}
-	return wrap(rows.Err(), "check the catalog %s", d.path)
+	return wrap(rows.Err(), "check the catalog %s", path)
 }
 
 // Querier reads, inside a transaction (*Tx) or outside of one (DB.Read()).

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trimtab-ml/trimtab/cli/term"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/server"
+)
+
+// drainTime is how long requests and jobs may take to end after the signal to stop.
+const drainTime = 20 * time.Second
+
+func newServerCommand(f *Factory) *cobra.Command {
+	var listen, logFormat, logLevel string
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the server: API, web page, jobs, monitoring",
+		Long: "Run the server on a state directory. On a loopback address it asks for no token; on any other one every\n" +
+			"request needs the token in the directory's file `token`, which is made on the first start.",
+		Example: "  trimtab server\n" +
+			"  trimtab server --dir /var/lib/trimtab --listen 0.0.0.0:7070\n" +
+			"  trimtab server --listen 127.0.0.1:0 --log-format json",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(f.IO, logFormat, logLevel)
+			if err != nil {
+				return err
+			}
+			dir, err := f.StateDirectory()
+			if err != nil {
+				return err
+			}
+			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Listen: listen, Hosts: hosts, Version: f.Version, Log: log})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&listen, "listen", server.DefaultListen, "host:port to listen on; port 0 takes a free one")
+	flags.StringSliceVar(&hosts, "host", nil, "further Host names that a loopback server answers to, for a proxy in front of it")
+	flags.StringVar(&logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func newLogger(io *term.IO, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, &term.UsageError{Err: fault.New(fault.Invalid, "--log-level: %q is not debug, info, warn or error", level), Command: "trimtab server"}
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch strings.ToLower(format) {
+	case "text":
+		return slog.New(slog.NewTextHandler(io.Err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(io.Err, options)), nil
+	}
+	return nil, &term.UsageError{Err: fault.New(fault.Invalid, "--log-format: %q is not text or json", format), Command: "trimtab server"}
+}
+
+// runServer runs until ctx ends, then drains. A stop on a signal is a success.
+func runServer(ctx context.Context, io *term.IO, cfg server.Config) error {
+	s := server.New(cfg)
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	io.Sayf("%s at %s\n", io.Bold("Trimtab"), s.URL())
+	var failed error
+	select {
+	case <-ctx.Done():
+		io.Sayf("stopping; again to stop at once\n")
+	case failed = <-s.Failed():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := s.Stop(last); failed == nil {
+		failed = err
+	}
+	return failed
+}
