@@ -172,7 +172,9 @@ func cell[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | fl
 	if perUnit == 1 {
 		return func(p unsafe.Pointer, i int) float64 { return float64(*(*T)(unsafe.Add(p, uintptr(i)*size))) }
 	}
-	return func(p unsafe.Pointer, i int) float64 { return math.Round(float64(*(*T)(unsafe.Add(p, uintptr(i)*size))) / perUnit) }
+	return func(p unsafe.Pointer, i int) float64 {
+		return math.Round(float64(*(*T)(unsafe.Add(p, uintptr(i)*size))) / perUnit)
+	}
 }
 
 func instant(p unsafe.Pointer, i int) float64 {

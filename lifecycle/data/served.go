@@ -1,0 +1,106 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/duck"
+	"time"
+)
+
+// AppendServed makes a version with the parts of the latest one and the given served parts. A part with the Source of an earlier served part takes
+// its place. When that changes nothing it returns the version that is there, with New false. tx may be nil; the rows are then
+// recorded in a transaction of their own. The files of the parts are moved into the store.
+func (s *Service) AppendServed(ctx context.Context, tx *catalog.Tx, project, dataset string, parts []ServedPart, cause string, asOf time.Time) (*Version, error) {
+	release, err := s.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var q catalog.Querier = s.db.Read()
+	if tx != nil {
+		q = tx
+	}
+	before, err := latest(ctx, q, project, dataset)
+	if err != nil {
+		return nil, err
+	}
+	g, done, err := newStaging(ctx, s.duck, s.blobs)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	v := &Version{Project: project, Dataset: dataset, Cause: cause, AsOf: asOf, Quarantined: before.Quarantined, QuarantineBlob: before.QuarantineBlob, Sources: before.Sources}
+	v.Parts = append(v.Parts, before.Parts...)
+	for _, sp := range parts {
+		part, err := g.served(ctx, sp)
+		if err != nil {
+			return nil, err
+		}
+		if part == nil {
+			continue
+		}
+		at := -1
+		for i, p := range v.Parts {
+			if p.Kind == Served && p.Source == part.Source {
+				at = i
+			}
+		}
+		if at < 0 {
+			v.Parts = append(v.Parts, *part)
+		} else {
+			v.Parts[at] = *part
+		}
+	}
+	v.describe(nil, before)
+	return s.commit(ctx, tx, v, before, func() error { return s.profile(ctx, g.duck, v) })
+}
+
+// served takes a Parquet file in as a part; nil when it has no rows.
+func (g *staging) served(ctx context.Context, sp ServedPart) (*Part, error) {
+	hash := sp.Blob
+	if hash == "" {
+		var err error
+		if hash, _, err = g.blobs.PutFile(ctx, sp.Path); err != nil {
+			return nil, err
+		}
+	}
+	path, err := g.blobs.Path(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := describe(ctx, g.duck, "read_parquet("+duck.Literal(path)+")")
+	if err != nil {
+		return nil, fmt.Errorf("read the served rows %s: %w", sp.Source, err)
+	}
+	n, err := g.duck.Scalar(ctx, "SELECT count(*) AS n FROM read_parquet("+duck.Literal(path)+")")
+	if err != nil {
+		return nil, err
+	}
+	if n["n"].F == 0 {
+		return nil, nil
+	}
+	part := &Part{Blob: hash, Rows: int64(n["n"].F), Kind: Served, Source: sp.Source}
+	for _, c := range columns {
+		f := Field{Name: c.name, Kind: c.kind, SQLType: c.sqlType, Personal: sp.Personal[c.name]}
+		if f.Kind == table.Datetime {
+			f.SQLType = duck.SQLType(f.Kind)
+		}
+		part.Schema = append(part.Schema, f)
+	}
+	if part.Columns, err = footer(ctx, g.duck, path, part.Schema); err != nil {
+		return nil, err
+	}
+	for i, f := range part.Schema {
+		part.Schema[i].Nullable = part.Columns[f.Name].Nulls > 0
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	part.Bytes = info.Size()
+	return part, nil
+}
