@@ -99,7 +99,9 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 		}
 		v.Set(out)
 	case reflect.Interface:
-		v.Set(reflect.ValueOf(n.plain()))
+		if x := n.plain(); x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
 	case reflect.String:
 		switch n.kind {
 		case listNode, mapNode, nullNode:
@@ -181,9 +183,6 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, path string) {
 		at := path + "." + k.text
 		d.nodes[at+"@key"] = k
 		d.decode(n.items[i], item, at)
-		if !item.IsValid() || item.Kind() == reflect.Interface && item.IsNil() {
-			continue
-		}
 		out.SetMapIndex(reflect.ValueOf(k.text), item)
 	}
 	v.Set(out)

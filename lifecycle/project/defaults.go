@@ -40,7 +40,7 @@ func (f *File) fillDefaults() {
 		fill(&m.Split.By, by)
 		fill(&m.Split.Test, "20%")
 	}
-	if f.Evaluate.Threshold == 0 {
+	if f.Model != nil && f.Evaluate.Threshold == 0 {
 		f.Evaluate.Threshold = 0.5
 	}
 	if d := f.Deploy; d != nil {

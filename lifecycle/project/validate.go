@@ -163,7 +163,7 @@ func (c *checker) check() {
 		c.model(f.Model)
 	} else {
 		for _, path := range []string{"evaluate", "deploy", "monitor", "retrain", "features"} {
-			if _, there := c.nodes[path+"@key"]; there && c.nodes["model"] == nil {
+			if n := c.nodes[path]; n != nil && len(n.items) > 0 && c.nodes["model"] == nil {
 				c.faulty(path+"@key", "%s needs a model", path).WithHint("add model:, or remove %s", path)
 			}
 		}

@@ -18,9 +18,10 @@ import (
 // The bounds of a file. Depth is checked on the tokens, before the parser recurses; nodes are counted with every alias
 // followed, so that a few anchors cannot stand for a billion values.
 const (
-	maxBytes = 1 << 20
-	maxDepth = 32
-	maxNodes = 100_000
+	maxBytes  = 1 << 20
+	maxDepth  = 32
+	maxNodes  = 100_000
+	maxTokens = 40_000 // the parser's work grows with the square of the entries of one mapping
 )
 
 type nodeKind uint8
@@ -136,6 +137,9 @@ func trimBOM(src []byte) []byte {
 // checkDepth refuses nesting that would make the recursive parser slow or overflow its stack: brackets, entries and
 // keys that open on one line, and the indentation of blocks.
 func checkDepth(file string, tokens token.Tokens) *fault.Error {
+	if len(tokens) > maxTokens {
+		return fault.New(fault.TooLarge, "the file has more than %d words and signs", maxTokens).At(fault.Position{File: file})
+	}
 	flow, opened, line := 0, 0, 0
 	var indents []int
 	for _, t := range tokens {
