@@ -1,0 +1,438 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/internal/clock"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+)
+
+// maxResident is how many versions of a deployment stay loaded: champion, canary, and those that a rollback may want back at once.
+const maxResident = 4
+
+// Config is what the service works with. DB, Loader, Recorder and Clock are needed.
+type Config struct {
+	DB        *catalog.DB
+	Loader    Loader
+	Recorder  Recorder
+	Observers []Observer
+	Clock     func(project string) clock.Clock
+
+	Seen         func(project string, at time.Time) // told the greatest time that the rows of a request carried; nil = nobody
+	Pseudonymise func(text string) string           // keyed hash for personal inputs; nil = they are dropped
+	Metrics      prometheus.Registerer              // nil = none
+	Log          *slog.Logger                       // nil = slog.Default()
+}
+
+// Service answers predictions. It is safe for concurrent use; answering takes no lock.
+type Service struct {
+	cfg Config
+	log *slog.Logger
+
+	deployments atomic.Pointer[map[string]*endpoint] // replaced, never changed
+	mu          sync.Mutex                           // of replacing it, and of loaded
+
+	loaded []*compiled // versions in use or lately used, the last used last
+}
+
+// endpoint is a deployment in this process.
+type endpoint struct {
+	project, name, model string
+	live                 atomic.Pointer[live]
+	change               sync.Mutex // one change of live at a time
+}
+
+// live is what requests read: immutable, replaced as a whole.
+type live struct {
+	deployment Deployment
+	resident   map[int]*resident
+	champion   *resident // nil when nobody answers
+	canary     *resident
+	below      uint16 // buckets below it go to the canary
+}
+
+// resident is a loaded version in a deployment.
+type resident struct {
+	*compiled
+	counters *counters
+}
+
+// New makes the service. Start restores the deployments.
+func New(cfg Config) *Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Service{cfg: cfg, log: cfg.Log}
+	s.deployments.Store(&map[string]*endpoint{})
+	return s
+}
+
+// Start loads what the catalog says is deployed. A version that does not load leaves its deployment failed, with the reason, and the
+// others answer.
+func (s *Service) Start(ctx context.Context) error {
+	all, err := stored(ctx, s.cfg.DB.Read())
+	if err != nil {
+		return err
+	}
+	if s.cfg.Metrics != nil {
+		if err := s.cfg.Metrics.Register(&collector{s}); err != nil {
+			return fmt.Errorf("register the metrics of serving: %w", err)
+		}
+	}
+	for _, d := range all {
+		s.restore(ctx, d)
+	}
+	return nil
+}
+
+func (s *Service) restore(ctx context.Context, d Deployment) {
+	e := s.add(d)
+	e.change.Lock()
+	defer e.change.Unlock()
+	l := &live{resident: map[int]*resident{}}
+	want := append([]int{d.Route.Champion, d.Route.Canary}, d.Resident...)
+	for _, v := range want {
+		if v == 0 || l.resident[v] != nil {
+			continue
+		}
+		c, err := s.load(ctx, d.Model, v)
+		if err != nil {
+			s.log.Error("a deployed version does not load", "deployment", d.Name, "model", d.Model, "version", v, "error", err)
+			if v == d.Route.Champion || v == d.Route.Canary {
+				d.Problem = err.Error()
+			}
+			continue
+		}
+		l.resident[v] = &resident{compiled: c, counters: &counters{}}
+	}
+	e.live.Store(l.routed(d))
+}
+
+// routed fills in what follows from a deployment's route and the residents of l.
+func (l *live) routed(d Deployment) *live {
+	out := &live{deployment: d, resident: l.resident, champion: l.resident[d.Route.Champion], canary: l.resident[d.Route.Canary]}
+	if out.canary != nil {
+		out.below = uint16(d.Route.CanaryShare*Buckets + 0.5)
+	}
+	out.deployment.Resident = make([]int, 0, len(l.resident))
+	for v := range l.resident {
+		out.deployment.Resident = append(out.deployment.Resident, v)
+	}
+	sort.Ints(out.deployment.Resident)
+	switch {
+	case out.champion != nil:
+		out.deployment.State = StateReady
+	case d.Route.Champion != 0:
+		out.deployment.State = StateFailed
+	default:
+		out.deployment.State = StateEmpty
+	}
+	return out
+}
+
+// add puts a deployment into the map; it answers once live says who.
+func (s *Service) add(d Deployment) *endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := *s.deployments.Load()
+	if e := old[d.Name]; e != nil {
+		return e
+	}
+	e := &endpoint{project: d.Project, name: d.Name, model: d.Model}
+	e.live.Store((&live{resident: map[int]*resident{}}).routed(d))
+	next := make(map[string]*endpoint, len(old)+1)
+	for n, o := range old {
+		next[n] = o
+	}
+	next[d.Name] = e
+	s.deployments.Store(&next)
+	return e
+}
+
+// load opens a version, or gives the one that is open already.
+func (s *Service) load(ctx context.Context, model string, version int) (*compiled, error) {
+	find := func() *compiled {
+		for i, c := range s.loaded {
+			if c.pkg.Model == model && c.pkg.Version == version {
+				s.loaded = append(slices.Delete(s.loaded, i, i+1), c)
+				return c
+			}
+		}
+		return nil
+	}
+	s.mu.Lock()
+	c := find()
+	s.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	pkg, err := s.cfg.Loader.LoadPackage(ctx, model, version)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = compile(pkg); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := find(); other != nil {
+		return other, nil
+	}
+	if s.loaded = append(s.loaded, c); len(s.loaded) > 2*maxResident {
+		s.loaded = slices.Delete(s.loaded, 0, 1) // deployments keep their own
+	}
+	return c, nil
+}
+
+var deploymentName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+
+// Ensure makes a deployment, or updates the log level of the one that is there. A name that belongs to another project or model is
+// fault.Conflict.
+func (s *Service) Ensure(ctx context.Context, d Deployment) (*Deployment, error) {
+	if !deploymentName.MatchString(d.Name) {
+		return nil, fault.New(fault.Invalid, "%q is no name for a deployment", clip(d.Name)).WithHint("lower-case letters, digits, hyphens, dots, at most 100")
+	}
+	switch d.LogLevel {
+	case "":
+		d.LogLevel = LogRequired
+	case LogRequired, LogStrict, LogBestEffort:
+	default:
+		return nil, fault.New(fault.Invalid, "%q is no log level", clip(d.LogLevel)).WithHint("levels are %s, %s and %s", LogRequired, LogStrict, LogBestEffort)
+	}
+	if e := s.endpoint(d.Name); e != nil {
+		if e.project != d.Project || e.model != d.Model {
+			return nil, fault.New(fault.Conflict, "the deployment %s serves the model %s of the project %s", d.Name, e.model, e.project).WithHint("choose another deploy.name")
+		}
+		e.change.Lock()
+		defer e.change.Unlock()
+		l := e.live.Load()
+		if l.deployment.LogLevel == d.LogLevel {
+			return copyOf(l), nil
+		}
+		changed := l.deployment
+		changed.LogLevel, changed.UpdatedAt = d.LogLevel, s.now(e.project)
+		if err := s.cfg.DB.Write(ctx, func(tx *catalog.Tx) error { return store(ctx, tx, &changed) }); err != nil {
+			return nil, err
+		}
+		e.live.Store(l.routed(changed))
+		return copyOf(e.live.Load()), nil
+	}
+	if d.CreatedAt.IsZero() {
+		d.CreatedAt = s.now(d.Project)
+	}
+	d.UpdatedAt, d.Route, d.Resident = d.CreatedAt, Route{}, []int{}
+	if err := s.cfg.DB.Write(ctx, func(tx *catalog.Tx) error { return store(ctx, tx, &d) }); err != nil {
+		return nil, err
+	}
+	return copyOf(s.add(d).live.Load()), nil
+}
+
+func (s *Service) now(project string) time.Time { return s.cfg.Clock(project).Now() }
+
+func copyOf(l *live) *Deployment {
+	d := l.deployment
+	d.Resident = slices.Clone(d.Resident)
+	return &d
+}
+
+// Get finds a deployment by name; fault.NotFound names those that are near.
+func (s *Service) Get(_ context.Context, name string) (*Deployment, error) {
+	e, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return copyOf(e.live.Load()), nil
+}
+
+// List gives all deployments by name.
+func (s *Service) List(context.Context) ([]Deployment, error) {
+	out := []Deployment{}
+	for _, e := range *s.deployments.Load() {
+		out = append(out, *copyOf(e.live.Load()))
+	}
+	slices.SortFunc(out, func(a, b Deployment) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func (s *Service) endpoint(name string) *endpoint { return (*s.deployments.Load())[name] }
+
+func (s *Service) find(name string) (*endpoint, error) {
+	if e := s.endpoint(name); e != nil {
+		return e, nil
+	}
+	f := fault.New(fault.NotFound, "there is no deployment %q", clip(name))
+	var names []string
+	for n := range *s.deployments.Load() {
+		names = append(names, n)
+	}
+	if len(names) == 0 {
+		return nil, f.WithHint("trimtab apply makes one when the project's file has a deploy section")
+	}
+	sort.Strings(names)
+	return nil, f.WithHint("deployments are %s", strings.Join(names[:min(len(names), 10)], ", "))
+}
+
+// Signature is that of a version that a deployment has resident; version 0 is the champion's.
+func (s *Service) Signature(_ context.Context, deployment string, version int) (*registry.Signature, int, error) {
+	e, err := s.find(deployment)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err := e.live.Load().version(version)
+	if err != nil {
+		return nil, 0, err
+	}
+	return r.sig, r.pkg.Version, nil
+}
+
+// version finds a resident version; 0 is the champion.
+func (l *live) version(version int) (*resident, error) {
+	if version != 0 {
+		if r := l.resident[version]; r != nil {
+			return r, nil
+		}
+		f := fault.New(fault.NotFound, "%s has no version %d loaded", l.deployment.Name, version)
+		return nil, f.WithHint("loaded versions are %s", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(l.deployment.Resident)), ", "), "[]"))
+	}
+	if l.champion != nil {
+		return l.champion, nil
+	}
+	if l.deployment.State == StateFailed {
+		return nil, fault.New(fault.Unavailable, "%s cannot answer: v%d does not load: %s", l.deployment.Name, l.deployment.Route.Champion, l.deployment.Problem)
+	}
+	return nil, fault.New(fault.Unavailable, "%s has no version yet", l.deployment.Name).WithHint("a version is released when its gate holds: trimtab models show %s", l.deployment.Model)
+}
+
+// SetRoute says who answers from now on. The versions are loaded and checked first, then the route is stored in tx (nil = a
+// transaction of its own), and when that is committed requests see the new route: one pointer changes. A salt that differs from the
+// route before begins new statistics. In tx it belongs to the caller's function like every other write.
+func (s *Service) SetRoute(ctx context.Context, tx *catalog.Tx, deployment string, r Route) error {
+	e, err := s.find(deployment)
+	if err != nil {
+		return err
+	}
+	if !(r.CanaryShare >= 0 && r.CanaryShare <= 1) || r.Champion < 0 || r.Canary < 0 || r.Canary != 0 && (r.Champion == 0 || r.Canary == r.Champion) {
+		return fault.New(fault.Invalid, "the route of %s is impossible: champion v%d, canary v%d at %g of the traffic", deployment, r.Champion, r.Canary, r.CanaryShare)
+	}
+	if r.Canary == 0 {
+		r.CanaryShare = 0
+	}
+	for _, v := range []int{r.Champion, r.Canary} {
+		if v != 0 {
+			if _, err := s.load(ctx, e.model, v); err != nil {
+				return fmt.Errorf("load v%d of %s for %s: %w", v, e.model, deployment, err)
+			}
+		}
+	}
+	if tx == nil {
+		return s.cfg.DB.Write(ctx, func(tx *catalog.Tx) error { return s.SetRoute(ctx, tx, deployment, r) })
+	}
+	d := e.live.Load().deployment
+	d.Route, d.UpdatedAt = r, s.now(e.project)
+	d.Resident = residents(d.Resident, r)
+	if err := store(ctx, tx, &d); err != nil {
+		return err
+	}
+	tx.OnCommit(func() { s.swap(context.WithoutCancel(ctx), e, r, d.UpdatedAt) })
+	return nil
+}
+
+// residents is which versions stay loaded under a route: its own, and of the others the newest.
+func residents(before []int, r Route) []int {
+	var keep, others []int
+	for _, v := range []int{r.Champion, r.Canary} {
+		if v != 0 {
+			keep = append(keep, v)
+		}
+	}
+	for _, v := range before {
+		if !slices.Contains(keep, v) {
+			others = append(others, v)
+		}
+	}
+	sort.Sort(sort.Reverse(sort.IntSlice(others)))
+	keep = append(keep, others[:min(len(others), maxResident-len(keep))]...)
+	sort.Ints(keep)
+	return keep
+}
+
+// swap makes a stored route live.
+func (s *Service) swap(ctx context.Context, e *endpoint, r Route, at time.Time) {
+	e.change.Lock()
+	defer e.change.Unlock()
+	old := e.live.Load()
+	d := old.deployment
+	d.Route, d.UpdatedAt, d.Problem = r, at, ""
+	next := &live{resident: map[int]*resident{}}
+	for _, v := range residents(d.Resident, r) {
+		if have := old.resident[v]; have != nil {
+			next.resident[v] = have
+			continue
+		}
+		c, err := s.load(ctx, e.model, v) // loaded before the transaction: this finds it
+		if err != nil {
+			s.log.Error("a version that was loaded cannot be loaded again", "deployment", e.name, "version", v, "error", err)
+			d.Problem = err.Error()
+			continue
+		}
+		next.resident[v] = &resident{compiled: c, counters: &counters{}}
+	}
+	if r.Salt != old.deployment.Route.Salt {
+		for _, res := range next.resident {
+			t := res.counters.read()
+			res.counters.mark.Store(&t)
+		}
+	}
+	e.live.Store(next.routed(d))
+}
+
+func (s *Service) countersOf(deployment string, version int) *counters {
+	e := s.endpoint(deployment)
+	if e == nil {
+		return nil
+	}
+	if r := e.live.Load().resident[version]; r != nil {
+		return r.counters
+	}
+	return nil
+}
+
+// Score answers rows with a version, outside of any deployment: nothing is logged, routed or counted. Each row has its values in the
+// order of the version's Signature.Inputs, personal ones already pseudonymised. The answer has Outputs numbers per row.
+func (s *Service) Score(ctx context.Context, model string, version int, rows [][]table.Value) ([][]float64, error) {
+	c, err := s.load(ctx, model, version)
+	if err != nil {
+		return nil, err
+	}
+	w := c.pool.Get().(*workspace)
+	defer c.pool.Put(w)
+	flat := make([]float64, len(rows)*c.outputs)
+	out := make([][]float64, len(rows))
+	for i, row := range rows {
+		if len(row) != len(c.inputs) {
+			return nil, fault.New(fault.Invalid, "row %d has %d values; the signature has %d inputs", i, len(row), len(c.inputs))
+		}
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		out[i] = flat[i*c.outputs : (i+1)*c.outputs : (i+1)*c.outputs]
+		if err := c.score(w, row, i, out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
