@@ -44,7 +44,7 @@ func ParseCron(text string) (*Cron, error) {
 	}
 	c := &Cron{text: strings.Join(parts, " "), minute: sets[0], hour: sets[1], day: sets[2], month: sets[3], wday: sets[4],
 		anyDay: parts[2] == "*", anyWeekday: parts[4] == "*"}
-	if c.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+	if _, ok := c.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); !ok {
 		return nil, fault.New(fault.Invalid, "the schedule %q never comes", text)
 	}
 	return c, nil
@@ -91,8 +91,8 @@ func cronSet(text string, lo, hi int) (uint64, bool) {
 // String is the schedule as written, with single spaces.
 func (c *Cron) String() string { return c.text }
 
-// Next is the first time after t. A schedule that ParseCron accepted always has one.
-func (c *Cron) Next(t time.Time) time.Time {
+// Next is the first time after t; ok is false when there is none, which no schedule that ParseCron accepted says.
+func (c *Cron) Next(t time.Time) (next time.Time, ok bool) {
 	t = t.UTC().Truncate(time.Minute).Add(time.Minute)
 	end := t.AddDate(9, 0, 0) // the longest wait is for 29 February across a century: eight years
 	for day := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC); day.Before(end); day = day.AddDate(0, 0, 1) {
@@ -103,12 +103,12 @@ func (c *Cron) Next(t time.Time) time.Time {
 			for minutes := c.minute; minutes != 0; minutes &= minutes - 1 {
 				at := day.Add(time.Duration(bits.TrailingZeros64(hours))*time.Hour + time.Duration(bits.TrailingZeros64(minutes))*time.Minute)
 				if !at.Before(t) {
-					return at
+					return at, true
 				}
 			}
 		}
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 func (c *Cron) onDay(day time.Time) bool {

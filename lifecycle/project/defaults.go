@@ -1,11 +1,25 @@
 package project
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/trimtab-ml/trimtab/engine/evaluate"
+	"github.com/trimtab-ml/trimtab/engine/learn"
+)
 
 // Metrics is the names that gates, success and performance conditions may use, over all tasks; n is the number of rows.
-var Metrics = []string{
-	"accuracy", "precision", "recall", "f1", "auc", "average_precision", "log_loss", "brier", "calibration_error",
-	"calibration_gap", "prevalence", "mean_prediction", "mae", "rmse", "r2", "bias", "n",
+var Metrics = allMetrics()
+
+func allMetrics() []string {
+	var out []string
+	for _, task := range []learn.Task{learn.Binary, learn.Multiclass, learn.Regression} {
+		for _, name := range evaluate.MetricNames(task) {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }
 
 // RolloutConditions is the names that deploy.abort_when may use: the canary's share of failed requests, its latency in

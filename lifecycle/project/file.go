@@ -2,7 +2,9 @@ package project
 
 import "time"
 
-// File is trimtab.yaml. The json names are the keys of the file; the doc comments are the reference that docs/ and the
+// File is a trimtab.yaml: the whole definition of a project.
+//
+// The json names are the keys of the file; the doc comments are the reference that docs/ and the
 // JSON Schema are generated from, and the tags enum, default and required are both that reference and what ParseFile enforces.
 // Maps keep no order, so where order matters the file uses lists.
 type File struct {

@@ -30,18 +30,6 @@ func TestParseFileReadsTheNorthStar(t *testing.T) {
 	if k, n := f.Monitor.Performance.KofN(); k != 2 || n != 3 {
 		t.Errorf("times is %d of %d", k, n)
 	}
-	steps, err := f.Model.Steps()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []PrepareStep{
-		{Op: "impute", Params: map[string]any{"strategy": "median"}},
-		{Op: "one_hot", Columns: []string{"carrier", "origin"}},
-		{Op: "target_encode", Columns: []string{"dest"}},
-	}
-	if diff := cmp.Diff(want, steps); diff != "" {
-		t.Error(diff)
-	}
 	canonical, err := f.Canonical()
 	if err != nil {
 		t.Fatal(err)

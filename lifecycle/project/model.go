@@ -5,153 +5,17 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
-	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// PrepareStep is one preparation step in one shape: what prepare says in short or in long.
-//
-//	{one_hot: [carrier, origin]}  op one_hot, those columns
-//	{target_encode: dest}         op target_encode, that column
-//	{impute: median}              op impute, every input it fits (no columns), strategy median
-//	{clip: {columns: [wind_speed], lower: 0, upper: 100}}
-//
-// The short text of impute and scale is their strategy; of every other step it is a column.
-type PrepareStep struct {
-	Op      string
-	Columns []string
-	Params  map[string]any
-}
+// prepareSteps are the steps that engine/recipe knows, in the order to show them.
+var prepareSteps = []string{"impute", "one_hot", "ordinal", "target_encode", "scale", "clip", "log", "date_parts", "dedupe"}
 
-// prepareOps is the steps, with the parameters each takes beside columns.
-var prepareOps = map[string][]string{
-	"impute":        {"strategy", "value", "indicator"},
-	"one_hot":       {"max", "min_count", "min_share"},
-	"ordinal":       {"order", "max", "min_count"},
-	"target_encode": {"smoothing", "folds", "min_count"},
-	"scale":         {"strategy"},
-	"clip":          {"lower", "upper", "lower_quantile", "upper_quantile"},
-	"log":           {"offset"},
-	"date_parts":    {"parts"},
-	"dedupe":        {"keep"},
-}
-
-// prepareStrategies is the words that impute and scale take as their short form.
-var prepareStrategies = map[string][]string{
-	"impute": {"mean", "median", "most_frequent", "constant"},
-	"scale":  {"standard", "min_max", "robust"},
-}
-
-// laterOps are steps of the design that are not built yet.
+// laterOps are preparation steps of the design that are not built yet.
 var laterOps = []string{"pca", "hash", "bin", "bins", "polynomial", "interactions", "select", "power", "quantile_transform",
 	"embed", "tokenize", "tfidf", "resample", "smote", "outliers", "sql", "python"}
-
-// Steps is Prepare in one shape. The error is fault.Invalid; a file that ParseFile accepted gives none.
-func (m *Model) Steps() ([]PrepareStep, error) {
-	out := make([]PrepareStep, 0, len(m.Prepare))
-	for _, entry := range m.Prepare {
-		s, err := prepareStep(entry)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-func prepareStep(entry map[string]any) (PrepareStep, error) {
-	if len(entry) != 1 {
-		names := slices.Sorted(maps.Keys(entry))
-		if len(names) == 0 {
-			return PrepareStep{}, fault.New(fault.Invalid, "the step is empty").WithHint("write one such as {impute: median}")
-		}
-		return PrepareStep{}, fault.New(fault.Invalid, "a step has one key, and this has %s", strings.Join(names, ", ")).
-			WithHint("make each a step of its own: [{%s: ...}, {%s: ...}]", names[0], names[1])
-	}
-	var s PrepareStep
-	var value any
-	for s.Op, value = range entry {
-	}
-	known := slices.Sorted(maps.Keys(prepareOps))
-	if slices.Contains(laterOps, s.Op) {
-		return s, fault.New(fault.NotSupported, "the step %s is not supported yet", s.Op).WithHint("steps are %s", strings.Join(known, ", "))
-	}
-	params, ok := prepareOps[s.Op]
-	if !ok {
-		return s, fault.New(fault.Invalid, "there is no step %q", s.Op).WithHint("%s", meant(strings.ReplaceAll(s.Op, "onehot", "one_hot"), known))
-	}
-	strategies := prepareStrategies[s.Op]
-	switch v := value.(type) {
-	case nil:
-		return s, fault.New(fault.Invalid, "%s has no value", s.Op).WithHint("name its columns, e.g. %s: [column]", s.Op)
-	case string:
-		if strategies != nil {
-			s.Params = map[string]any{"strategy": v}
-		} else {
-			s.Columns = []string{v}
-		}
-	case []any:
-		columns, err := texts(s.Op, v)
-		if err != nil {
-			return s, err
-		}
-		s.Columns = columns
-	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if k == "columns" || k == "column" {
-				columns, err := texts(s.Op, v[k])
-				if err != nil {
-					return s, err
-				}
-				s.Columns = columns
-				continue
-			}
-			if !slices.Contains(params, k) {
-				return s, fault.New(fault.Invalid, "%s has no parameter %q", s.Op, k).WithHint("%s", meant(k, append([]string{"columns"}, params...)))
-			}
-			if s.Params == nil {
-				s.Params = map[string]any{}
-			}
-			s.Params[k] = v[k]
-		}
-	default:
-		return s, fault.New(fault.Invalid, "%s is followed by %v", s.Op, v).WithHint("name its columns, e.g. %s: [column]", s.Op)
-	}
-	if strategies != nil {
-		strategy, given := s.Params["strategy"]
-		if text, ok := strategy.(string); given && (!ok || !slices.Contains(strategies, text)) {
-			f := fault.New(fault.Invalid, "%s has no strategy %q", s.Op, fmt.Sprint(strategy)).WithHint("%s", meant(fmt.Sprint(strategy), strategies))
-			if _, isText := value.(string); isText && f.Hint != "" && !strings.HasPrefix(f.Hint, "did") {
-				f.Hint += fmt.Sprintf("; for a column write {%s: {strategy: %s, columns: [%s]}}", s.Op, strategies[0], strategy)
-			}
-			return s, f
-		}
-	}
-	return s, nil
-}
-
-// texts is a text or a list of texts.
-func texts(op string, v any) ([]string, error) {
-	if one, ok := v.(string); ok {
-		return []string{one}, nil
-	}
-	list, ok := v.([]any)
-	if !ok || len(list) == 0 {
-		return nil, fault.New(fault.Invalid, "the columns of %s are not a list of names", op).WithHint("write columns: [a, b]")
-	}
-	out := make([]string, 0, len(list))
-	for _, e := range list {
-		text, ok := e.(string)
-		if !ok || text == "" {
-			return nil, fault.New(fault.Invalid, "%s names the column %v, which is not text", op, e).WithHint("put quotes around it")
-		}
-		out = append(out, text)
-	}
-	return out, nil
-}
 
 var groupSplit = regexp.MustCompile(`^group:\s*(\S.*)$`)
 
@@ -189,14 +53,32 @@ func (c *checker) model(m *Model) {
 		if n := c.nodes[path]; n == nil || n.kind != mapNode {
 			continue // the mistake in the type is told already
 		}
-		step, err := prepareStep(entry)
-		if err != nil {
-			c.inText(path, err)
-			continue
+		c.prepare(path, entry, inputs)
+	}
+}
+
+// prepare asks the recipe about one step, and whether its columns are inputs (nil inputs: not known).
+func (c *checker) prepare(path string, entry map[string]any, inputs []string) {
+	if names := slices.Sorted(maps.Keys(entry)); len(names) > 1 {
+		c.faulty(path, "a step has one key, and this has %d", len(names)).
+			WithHint("make each a step of its own: [{%s: ...}, {%s: ...}]", names[0], names[1])
+		return
+	}
+	for op := range entry {
+		if slices.Contains(laterOps, op) {
+			c.faults.add(notBuilt("the step "+op, "", c.at(path)).WithHint("remove it"))
+			return
 		}
+	}
+	steps, err := recipe.ParseSteps([]map[string]any{entry})
+	if err != nil {
+		c.inText(path, err)
+		return
+	}
+	for _, step := range steps {
 		for _, column := range step.Columns {
 			if inputs != nil && step.Op != "dedupe" && !slices.Contains(inputs, column) {
-				c.faulty(path, "%s: %s is about %q, which is no input of the model", path, step.Op, column).WithHint("%s", meant(column, inputs))
+				c.faulty(path, "%s is about %q, which is no input of the model", step.Op, column).WithHint("%s", meant(column, inputs))
 			}
 		}
 	}

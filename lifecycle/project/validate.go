@@ -441,7 +441,9 @@ func (c *checker) retrain(r *Retrain) {
 			c.faulty(at, "retraining on drift needs monitor.drift").WithHint("add monitor: {drift: {window: 7d}}")
 		}
 	}
-	if _, _, err := ParseBudget(r.Budget); err != nil {
-		c.inText("retrain.budget", err)
+	if r.Budget != "" {
+		if _, err := ParseBudget(r.Budget); err != nil {
+			c.inText("retrain.budget", err)
+		}
 	}
 }

@@ -129,22 +129,34 @@ func kOfN(times string) (int, int) {
 
 var budgetForm = regexp.MustCompile(`^([0-9]{1,6}) per ([0-9]+[smhdw])$`)
 
-// ParseBudget reads "N per DURATION": at most n trainings in any span of per. Empty text is no bound: n is 0.
-func ParseBudget(text string) (n int, per time.Duration, err error) {
-	if text == "" {
-		return 0, 0, nil
-	}
-	m := budgetForm.FindStringSubmatch(strings.TrimSpace(text))
-	if m != nil {
-		n, _ = strconv.Atoi(m[1])
+// Allowance is a budget as numbers: at most N trainings in any span of Per.
+type Allowance struct {
+	N   int
+	Per time.Duration
+}
+
+// ParseBudget reads "N per DURATION".
+func ParseBudget(text string) (Allowance, error) {
+	var a Allowance
+	if m := budgetForm.FindStringSubmatch(strings.TrimSpace(text)); m != nil {
+		a.N, _ = strconv.Atoi(m[1])
 		if d, err := ParseDuration(m[2]); err == nil {
-			per = d.D()
+			a.Per = d.D()
 		}
 	}
-	if n < 1 || per <= 0 {
-		return 0, 0, fault.New(fault.Invalid, "%q is not a budget", text).WithHint("write it like 4 per 90d")
+	if a.N < 1 || a.Per <= 0 {
+		return Allowance{}, fault.New(fault.Invalid, "%q is not a budget", text).WithHint("write it like 4 per 90d")
 	}
-	return n, per, nil
+	return a, nil
+}
+
+// Allowance is Budget as numbers; ok is false when there is no bound.
+func (r *Retrain) Allowance() (a Allowance, ok bool) {
+	if r == nil || r.Budget == "" {
+		return Allowance{}, false
+	}
+	a, err := ParseBudget(r.Budget)
+	return a, err == nil
 }
 
 // Cause is one entry of a retrain policy: performance, drift, manual, new_labels with N, or cron with Cron.
