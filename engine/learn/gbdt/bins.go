@@ -2,7 +2,6 @@ package gbdt
 
 import (
 	"math"
-	"slices"
 	"sort"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
@@ -41,19 +40,20 @@ func (c *column) codes() int { return len(c.thresholds) + 2 }
 func bin(x *table.Matrix, bins, workers int) *binned {
 	rows := sample(x.Rows)
 	cuts := make([][]float32, x.Cols)
-	missing := make([]bool, x.Cols)
+	missing := make([]bool, x.Cols) // some values are there and some are not
 	shard.Run(workers, x.Cols, func(_, f int) {
-		values := make([]float32, 0, len(rows))
+		keys := make([]uint32, 0, len(rows))
 		for _, i := range rows {
 			if v := x.Data[i*x.Cols+f]; v == v {
-				values = append(values, v)
+				keys = append(keys, ordered(v))
 			}
 		}
-		missing[f] = len(values) < len(rows)
+		missing[f] = len(keys) < len(rows)
 		if !missing[f] && len(rows) < x.Rows {
 			missing[f] = hasNaN(x, f)
 		}
-		cuts[f] = thresholds(values, bins)
+		missing[f] = missing[f] && len(keys) > 0
+		cuts[f] = thresholds(sortKeys(keys), bins)
 	})
 	d := &binned{rows: x.Rows}
 	for f := range cuts {
@@ -94,11 +94,10 @@ func hasNaN(x *table.Matrix, f int) bool {
 	return false
 }
 
-// thresholds are the cuts of a column, ascending and distinct. With few distinct values each gets its own bin; otherwise
+// thresholds are the cuts of a column given its sorted keys, ascending and distinct. With few distinct values each gets its own bin; otherwise
 // bins hold equal counts, except that a value which alone is more than a bin's share keeps a bin to itself.
-func thresholds(values []float32, bins int) []float32 {
-	slices.Sort(values)
-	distinct, counts := runs(values)
+func thresholds(keys []uint32, bins int) []float32 {
+	distinct, counts := runs(keys)
 	if len(distinct) <= 1 {
 		return nil
 	}
@@ -110,9 +109,9 @@ func thresholds(values []float32, bins int) []float32 {
 		return out
 	}
 	// The share is taken anew over what is left after each bin, and over all values that are not large on their own.
-	share := float64(len(values)) / float64(bins)
+	share := float64(len(keys)) / float64(bins)
 	large := make([]bool, len(distinct))
-	rest, restBins := len(values), bins
+	rest, restBins := len(keys), bins
 	for i, c := range counts {
 		if float64(c) >= share {
 			large[i] = true
@@ -140,11 +139,51 @@ func thresholds(values []float32, bins int) []float32 {
 	return out
 }
 
-// runs are the distinct values of an ascending slice and how often each occurs.
-func runs(sorted []float32) (distinct []float32, counts []int) {
-	for i, v := range sorted {
-		if i == 0 || v != sorted[i-1] {
-			distinct = append(distinct, v)
+// ordered maps a number to a key that sorts as the number does; -0 and 0 have the same key.
+func ordered(v float32) uint32 {
+	b := math.Float32bits(v + 0)
+	if b>>31 == 1 {
+		return ^b
+	}
+	return b | 1<<31
+}
+
+// number is the inverse of ordered.
+func number(key uint32) float32 {
+	if key>>31 == 1 {
+		return math.Float32frombits(key &^ (1 << 31))
+	}
+	return math.Float32frombits(^key)
+}
+
+// sortKeys sorts by radix, eleven bits at a time, and may return other memory than it was given.
+func sortKeys(keys []uint32) []uint32 {
+	spare := make([]uint32, len(keys))
+	for shift := 0; shift < 32; shift += 11 {
+		var at [1 << 11]int
+		for _, k := range keys {
+			at[k>>shift&(1<<11-1)]++
+		}
+		sum := 0
+		for i, n := range at {
+			at[i] = sum
+			sum += n
+		}
+		for _, k := range keys {
+			d := k >> shift & (1<<11 - 1)
+			spare[at[d]] = k
+			at[d]++
+		}
+		keys, spare = spare, keys
+	}
+	return keys
+}
+
+// runs are the distinct numbers of sorted keys and how often each occurs.
+func runs(keys []uint32) (distinct []float32, counts []int) {
+	for i, k := range keys {
+		if i == 0 || k != keys[i-1] {
+			distinct = append(distinct, number(k))
 			counts = append(counts, 0)
 		}
 		counts[len(counts)-1]++

@@ -123,6 +123,7 @@ func newBooster(s Settings, train learner.Set, task learner.Task, classes int, o
 func (b *booster) run(ctx context.Context) (learner.Model, error) {
 	best, bestRound := math.Inf(1), 0
 	report := b.opt.Progress != nil || b.opt.Curve != nil
+	b.loss.measured = report
 	b.loss.start(b.model.Base)
 	for round := range b.Rounds {
 		if err := ctx.Err(); err != nil {
