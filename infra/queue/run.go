@@ -254,6 +254,9 @@ func (q *Queue) call(ctx context.Context, r *Running) (err error) {
 	return h(ctx, r)
 }
 
+// Retryable reports whether another try may change the outcome of a job that ended with err.
+func Retryable(err error) bool { return !final(err) }
+
 // final reports whether another try cannot change the outcome.
 func final(err error) bool {
 	var f *fault.Error
