@@ -19,7 +19,11 @@ var version = ""
 
 // commands are the nouns and verbs of the program, in the order of the help.
 var commands = []func(*Factory) *cobra.Command{
+	newDemoCommand,
 	newServerCommand,
+	newModelsCommand,
+	newRunsCommand,
+	newPredictCommand,
 	newJobsCommand,
 	newEventsCommand,
 	newOpenCommand,

@@ -2,18 +2,33 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
+	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/infra/queue"
+	"github.com/trimtab-ml/trimtab/lifecycle/data"
+	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
+	"github.com/trimtab-ml/trimtab/lifecycle/monitor"
+	"github.com/trimtab-ml/trimtab/lifecycle/pipeline"
+	"github.com/trimtab-ml/trimtab/lifecycle/project"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/retrain"
+	"github.com/trimtab-ml/trimtab/lifecycle/rollout"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve"
+	"github.com/trimtab-ml/trimtab/lifecycle/track"
 )
 
 // program is everything that runs behind the listener.
@@ -61,6 +76,15 @@ func (p *program) stop(ctx context.Context) error {
 var schemas = []fs.FS{
 	queue.Schema,
 	govern.Schema,
+	project.Schema,
+	data.Schema,
+	track.Schema,
+	registry.Schema,
+	serve.Schema,
+	feedback.Schema,
+	monitor.Schema,
+	rollout.Schema,
+	retrain.Schema,
 }
 
 // build makes every part of the program and ties it to the others, in the order of the house. A new service takes
@@ -81,9 +105,51 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}
 	p.onStop("catalog", func(context.Context) error { return db.Close() })
 	jobs := queue.New(db, queue.Options{Log: cfg.Log})
+	blobs, err := blob.NewFile(filepath.Join(cfg.Dir, "blobs"), blob.Disk{})
+	if err != nil {
+		return nil, err
+	}
+	tables, err := duck.Open(duck.Options{TempDir: filepath.Join(cfg.Dir, "temp")})
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("tables", func(context.Context) error { return tables.Close() })
+	secret, err := secretOf(filepath.Join(cfg.Dir, "pseudonym.key"))
+	if err != nil {
+		return nil, err
+	}
 
-	// ---- lifecycle: govern
+	// ---- lifecycle, in the order of the house
 	events := govern.New(db)
+	projects, err := project.New(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	datasets := data.New(db, blobs, tables, events, secret)
+	runs, err := track.New(db, filepath.Join(cfg.Dir, "metrics"))
+	if err != nil {
+		return nil, err
+	}
+	models := registry.New(db, blobs, events)
+	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models})
+	links := &links{projects: projects, models: models}
+	truth, err := feedback.Open(ctx, feedback.Config{Dir: filepath.Join(cfg.Dir, "log"), DB: db, Blobs: blobs, Duck: tables, Now: links.now, Metrics: metrics, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("inference log", func(context.Context) error { return truth.Close() })
+	serving := serve.New(serve.Config{DB: db, Loader: models, Recorder: truth, Observers: []serve.Observer{links}, Clock: projects.Clock,
+		Seen: projects.Seen, Pseudonymise: datasets.Pseudonymise, Metrics: metrics, Log: cfg.Log})
+	links.serving = serving
+	watch := monitor.New(monitor.Options{DB: db, Events: events, Plans: links, References: links, Scorer: serving, Log: truth, Logger: cfg.Log})
+	links.watch = watch
+	rollouts := rollout.New(db, events, projects, models, serving, truth)
+	builder.SetReleaser(rollouts)
+	trainer := retrain.New(db, jobs, events, projects, datasets, builder, models, truth, rollouts)
+	watch.OnVerdict(trainer.Verdict)
+	for _, hook := range []project.Hook{watch.Tick, rollouts.Tick, trainer.Tick} {
+		projects.OnTick(hook)
+	}
 
 	// ---- doors
 	routes := route.Config{Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics}
@@ -94,9 +160,55 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Metrics: metrics})
 	native.RegisterEvents(p.router, events)
 	native.RegisterJobs(p.router, jobs)
+	native.RegisterPipeline(p.router, builder)
+	native.RegisterRuns(p.router, runs)
+	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
+	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
+	native.RegisterRollouts(p.router, rollouts, serving)
+	native.RegisterRetrain(p.router, trainer, projects, jobs)
 
 	// ---- start: handlers of jobs are registered by now
+	p.onStart(func(ctx context.Context) error { return runs.Abandon(ctx, time.Now().UTC()) })
+	p.onStart(serving.Start)
+	p.onStart(watch.Start)
 	p.onStart(jobs.Start)
 	p.onStop("jobs", jobs.Stop)
+	ticking, stopTicking := context.WithCancel(context.WithoutCancel(ctx))
+	ticked := make(chan struct{})
+	p.onStart(func(context.Context) error {
+		go func() {
+			defer close(ticked)
+			projects.RunTicks(ticking, time.Second)
+		}()
+		return nil
+	})
+	p.onStop("clocks", func(ctx context.Context) error {
+		stopTicking()
+		select {
+		case <-ticked:
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	return p, nil
+}
+
+// secretOf reads the key of the pseudonyms, or makes one on the first start. It never leaves the directory.
+func secretOf(path string) ([]byte, error) {
+	secret, err := os.ReadFile(path)
+	if err == nil && len(secret) == 32 {
+		return secret, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the key of the pseudonyms: %w", err)
+	}
+	if err == nil {
+		return nil, fmt.Errorf("the key of the pseudonyms %s has %d bytes and not 32: restore it from a backup", path, len(secret))
+	}
+	secret = make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails since Go 1.24
+	if err := os.WriteFile(path, secret, 0o600); err != nil {
+		return nil, fmt.Errorf("write the key of the pseudonyms: %w", err)
+	}
+	return secret, nil
 }

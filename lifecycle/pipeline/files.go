@@ -1,0 +1,6 @@
+package pipeline
+
+import "os"
+
+// removeQuietly takes away a temporary file; one that stays is cleaned with its folder.
+func removeQuietly(path string) { _ = os.Remove(path) }

@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/infra/duck"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// Formats of files that ScoreFile reads and writes.
+const (
+	Parquet = "parquet"
+	CSV     = "csv"
+)
+
+// ScoreFile scores every row of the file at in with a version and writes the rows with their scores to out, in the same order.
+// Columns are found by name; ones that the version does not know stay as they are. Added are score (binary: of the positive class;
+// regression: the value) or score_CLASS per class, and prediction for classes. Nothing is logged.
+func (s *Service) ScoreFile(ctx context.Context, model string, version int, in, inFormat, out, outFormat string) (int, error) {
+	pkg, err := s.models.LoadPackage(ctx, model, version)
+	if err != nil {
+		return 0, err
+	}
+	rel, err := relationOf(in, inFormat)
+	if err != nil {
+		return 0, err
+	}
+	t, err := s.duck.Table(ctx, "SELECT * FROM "+rel)
+	if err != nil {
+		return 0, fault.Wrap(err, fault.Invalid, "the rows to score can't be read as %s", inFormat)
+	}
+	sig := &pkg.Signature
+	for i := range sig.Inputs {
+		want := &sig.Inputs[i]
+		have := t.Column(want.Name)
+		if have == nil {
+			continue // features names the missing ones that matter
+		}
+		if (want.Kind == table.String) != (have.Kind == table.String) && t.Rows > 0 {
+			return 0, fault.New(fault.Invalid, "column %q is %s, the model expects %s", want.Name, have.Kind, want.Kind).WithHint("trimtab models show %s prints the signature", model)
+		}
+	}
+	f, err := features(sig, t)
+	if err != nil {
+		return 0, err
+	}
+	scores, err := predict(&fit{fitted: pkg.Fitted, model: pkg.Learned}, f)
+	if err != nil {
+		return 0, err
+	}
+	addScores(t, learn.Task(sig.Task), sig.Classes, scores, pkg.Learned.Outputs(), pkg.Threshold)
+	if outFormat == CSV {
+		return t.Rows, s.writeCSV(ctx, t, out)
+	}
+	return t.Rows, s.duck.WriteParquet(ctx, t, out)
+}
+
+func (s *Service) writeCSV(ctx context.Context, t *table.Table, out string) error {
+	parquet := out + ".parquet.tmp"
+	if err := s.duck.WriteParquet(ctx, t, parquet); err != nil {
+		return err
+	}
+	defer removeQuietly(parquet)
+	if err := s.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT * FROM read_parquet(%s)) TO %s (FORMAT csv, HEADER)", duck.Literal(parquet), duck.Literal(out))); err != nil {
+		return fmt.Errorf("write CSV: %w", err)
+	}
+	return nil
+}
+
+func relationOf(path, format string) (string, error) {
+	switch format {
+	case Parquet:
+		return "read_parquet(" + duck.Literal(path) + ")", nil
+	case CSV:
+		return "read_csv(" + duck.Literal(path) + ")", nil
+	}
+	return "", fault.New(fault.Invalid, "format %q can't be scored", format).WithHint("use %s or %s", Parquet, CSV)
+}
+
+func addScores(t *table.Table, task learn.Task, classes []string, scores []float64, k int, threshold float64) {
+	column := func(name string, j int) {
+		c := &table.Column{Name: free(t, name), Kind: table.Double, Floats: make([]float64, t.Rows)}
+		for i := range t.Rows {
+			c.Floats[i] = scores[i*k+j]
+		}
+		t.Add(c)
+	}
+	if task != learn.Multiclass {
+		column("score", 0)
+	}
+	if task == learn.Regression {
+		return
+	}
+	decided := &table.Column{Name: "prediction", Kind: table.String, Strings: make([]string, t.Rows)}
+	for i := range t.Rows {
+		best := 0
+		if task == learn.Binary {
+			if scores[i] >= threshold {
+				best = 1
+			}
+		} else {
+			for j := range k {
+				if scores[i*k+j] > scores[i*k+best] {
+					best = j
+				}
+			}
+		}
+		decided.Strings[i] = classes[best]
+	}
+	if task == learn.Multiclass {
+		for j, class := range classes {
+			column("score_"+class, j)
+		}
+	}
+	decided.Name = free(t, decided.Name)
+	t.Add(decided)
+}
+
+// free is name, or name with underscores before it when the rows have such a column already.
+func free(t *table.Table, name string) string {
+	for t.Column(name) != nil {
+		name = "_" + name
+	}
+	return name
+}

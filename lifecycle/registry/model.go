@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/trimtab-ml/trimtab/engine/evaluate"
+	"github.com/trimtab-ml/trimtab/lifecycle/track"
+)
+
+// Aliases that the platform moves itself.
+const (
+	Champion  = "champion"  // answers the traffic of its deployment
+	Candidate = "candidate" // the newest version whose gate passed
+)
+
+// States of a version. They say how it came to be, not where it runs: aliases and routes say that.
+const (
+	Accepted = "accepted" // its gate passed
+	Forced   = "forced"   // its gate refused it and somebody forced it, with a reason
+	Refused  = "refused"  // its gate refused it; it is kept, and can't be released
+)
+
+// Model is a registered model: a name for a line of versions.
+type Model struct {
+	Name        string         `json:"name"`
+	Project     string         `json:"project"`
+	LastVersion int            `json:"last_version"`
+	Aliases     map[string]int `json:"aliases"`
+	CreatedAt   time.Time      `json:"created_at"`
+	Latest      *Version       `json:"latest,omitempty"`
+}
+
+// Version is an immutable package and the facts of its making. The aliases are those that hold now.
+type Version struct {
+	Model      string             `json:"model"`
+	Version    int                `json:"version"`
+	Project    string             `json:"project"`
+	Digest     string             `json:"digest"` // BLAKE3 of the manifest of files
+	State      string             `json:"state"`
+	Aliases    []string           `json:"aliases"`
+	Cause      string             `json:"cause"`
+	Actor      string             `json:"actor"`
+	CreatedAt  time.Time          `json:"created_at"`
+	AsOf       time.Time          `json:"as_of"` // no row known later went in
+	RunID      string             `json:"run_id"`
+	Learner    string             `json:"learner"`
+	Params     map[string]any     `json:"params"`
+	Signature  Signature          `json:"signature"`
+	Training   Training           `json:"training"`
+	Metrics    map[string]float64 `json:"metrics"` // on the held-out rows
+	Threshold  float64            `json:"threshold"`
+	Gate       Gate               `json:"gate"`
+	Importance []Importance       `json:"importance"`
+	Datasets   []track.Input      `json:"datasets"`
+	Files      []File             `json:"files"`
+	GitCommit  string             `json:"git_commit,omitempty"`
+	Built      Environment        `json:"built"`
+	GoldenRows int                `json:"golden_rows"`
+
+	// BuildKey is what the version was made from; the same key again is the same version.
+	BuildKey string `json:"build_key"`
+}
+
+// Training is which rows went where. Refit says that the released fit saw the held-out rows too, after they had judged it.
+type Training struct {
+	Rows      int       `json:"rows"`
+	TestRows  int       `json:"test_rows"`
+	Unlabeled int       `json:"unlabeled"` // rows without a label, left out
+	Served    int       `json:"served"`    // rows that came from the inference log
+	From      time.Time `json:"from"`
+	SplitAt   time.Time `json:"split_at"`
+	To        time.Time `json:"to"`
+	Refit     bool      `json:"refit"`
+	FitRows   int       `json:"fit_rows"` // rows of the released fit
+	Permuted  bool      `json:"permuted,omitempty"`
+}
+
+// Importance is the share of a feature in the model's gain; shares sum to 1.
+type Importance struct {
+	Feature string  `json:"feature"`
+	Input   string  `json:"input"`
+	Share   float64 `json:"share"`
+}
+
+// File is one file of a version's tree.
+type File struct {
+	Path string `json:"path"`
+	Blob string `json:"blob"`
+	Size int64  `json:"size"`
+}
+
+// Environment is what built the version.
+type Environment struct {
+	Trimtab string `json:"trimtab"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+// Measure is a number with its 95 % interval, where one is known, and its n.
+type Measure struct {
+	Value float64  `json:"value"`
+	Lo    *float64 `json:"lo,omitempty"`
+	Hi    *float64 `json:"hi,omitempty"`
+	N     int64    `json:"n"`
+}
+
+// Evaluation is how a version did on rows that its judged fit had not seen.
+type Evaluation struct {
+	Rows        int                        `json:"rows"`
+	From        time.Time                  `json:"from"`
+	To          time.Time                  `json:"to"`
+	Note        string                     `json:"note,omitempty"`
+	Threshold   float64                    `json:"threshold"`
+	Metrics     map[string]Measure         `json:"metrics"`
+	ROC         *evaluate.ROCCurve         `json:"roc,omitempty"`
+	PR          *evaluate.PRCurve          `json:"pr,omitempty"`
+	Calibration *evaluate.CalibrationCurve `json:"calibration,omitempty"`
+	Confusion   *evaluate.ConfusionMatrix  `json:"confusion,omitempty"`
+	Slices      []Slice                    `json:"slices"`
+	Comparison  *Comparison                `json:"comparison,omitempty"`
+}
+
+// Slice is one value of a column, judged by itself. Small says that n is too low to judge.
+type Slice struct {
+	Column  string             `json:"column"`
+	Value   string             `json:"value"`
+	N       int                `json:"n"`
+	Small   bool               `json:"small,omitempty"`
+	Metrics map[string]Measure `json:"metrics"`
+}
+
+// Comparison is challenger against champion on the same rows, none of which the champion was trained on.
+type Comparison struct {
+	Champion    int                `json:"champion"`
+	N           int                `json:"n"`
+	Since       time.Time          `json:"since"` // the champion's training ended here
+	Challenger  map[string]float64 `json:"challenger"`
+	Incumbent   map[string]float64 `json:"incumbent"`
+	Differences map[string]Measure `json:"differences"` // challenger minus champion
+	DeLongP     *float64           `json:"delong_p,omitempty"`
+}
+
+// Move is one change of an alias.
+type Move struct {
+	ID       string    `json:"id"`
+	Model    string    `json:"model"`
+	Alias    string    `json:"alias"`
+	From     int       `json:"from"` // 0: it named nothing
+	To       int       `json:"to"`   // 0: it was taken away
+	At       time.Time `json:"at"`
+	Recorded time.Time `json:"recorded"`
+	Actor    string    `json:"actor"`
+	Reason   string    `json:"reason"`
+}

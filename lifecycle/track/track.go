@@ -1,0 +1,191 @@
+// Package track owns runs: what was tried, with which parameters, on which data, and how it went.
+// A run's facts are a row; its metric points are an append-only file, because a curve has thousands of them.
+// It must not know what a model version is: the registry points at runs, never the other way.
+package track
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/internal/id"
+)
+
+// Schema is the migrations of this package.
+//
+//go:embed schema/*.sql
+var Schema embed.FS
+
+// States of a run; MLflow's words in lower case.
+const (
+	Running  = "running"
+	Finished = "finished"
+	Failed   = "failed"
+	Killed   = "killed"
+)
+
+// Run is one attempt at training. Times are of the project's clock; Seconds is machine work.
+type Run struct {
+	ID         string             `json:"id"`
+	Project    string             `json:"project"`
+	Name       string             `json:"name"`
+	State      string             `json:"state"`
+	Cause      string             `json:"cause,omitempty"`
+	Actor      string             `json:"actor,omitempty"`
+	StartedAt  time.Time          `json:"started_at"`
+	FinishedAt *time.Time         `json:"finished_at,omitempty"`
+	Seconds    float64            `json:"seconds"`
+	Params     map[string]string  `json:"params"`
+	Metrics    map[string]float64 `json:"metrics"` // the latest of each key
+	Inputs     []Input            `json:"inputs"`
+	Model      string             `json:"model,omitempty"`
+	Version    int                `json:"version,omitempty"` // what it produced, 0 while nothing
+	GitCommit  string             `json:"git_commit,omitempty"`
+	Error      string             `json:"error,omitempty"`
+}
+
+// Input is a dataset version that the run read.
+type Input struct {
+	Dataset string `json:"dataset"`
+	Number  int    `json:"number"`
+	ID      string `json:"id"`
+	Rows    int64  `json:"rows"`
+}
+
+// Service keeps runs. Its methods are safe for concurrent use.
+type Service struct {
+	db     *catalog.DB
+	points *points
+}
+
+// New makes the service; dir is where the metric files live.
+func New(db *catalog.DB, dir string) (*Service, error) {
+	p, err := openPoints(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{db: db, points: p}, nil
+}
+
+// Start records a new run.
+func (s *Service) Start(ctx context.Context, r Run) (*Run, error) {
+	r.ID = id.New()
+	r.State = Running
+	if r.Metrics == nil {
+		r.Metrics = map[string]float64{}
+	}
+	if r.Params == nil {
+		r.Params = map[string]string{}
+	}
+	if r.Name == "" {
+		r.Name = "run-" + r.ID[24:]
+	}
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode run: %w", err)
+	}
+	err = s.db.Write(ctx, func(tx *catalog.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, project, name, state, cause, started_at, document) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.Project, r.Name, r.State, r.Cause, r.StartedAt.UnixMicro(), string(doc))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start run: %w", err)
+	}
+	return &r, nil
+}
+
+// Log appends one point of a metric. The write reaches the operating system before Log returns.
+func (s *Service) Log(run, key string, step int64, at time.Time, value float64) error {
+	return s.points.append(run, Point{Key: key, Step: step, At: at, Value: value})
+}
+
+// Finish stores the final facts of a run in the caller's transaction.
+func (s *Service) Finish(ctx context.Context, tx *catalog.Tx, r *Run) error {
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode run: %w", err)
+	}
+	var finished any
+	if r.FinishedAt != nil {
+		finished = r.FinishedAt.UnixMicro()
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE runs SET state = ?, finished_at = ?, document = ? WHERE workspace_id = 'default' AND id = ?`, r.State, finished, string(doc), r.ID)
+	if err != nil {
+		return fmt.Errorf("finish run %s: %w", r.ID, err)
+	}
+	tx.OnCommit(func() { s.points.close(r.ID) })
+	return nil
+}
+
+// Abandon marks runs that were running when the process ended. It is called once, before jobs start.
+func (s *Service) Abandon(ctx context.Context, now time.Time) error {
+	runs, err := s.list(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND state = 'running'`)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *catalog.Tx) error {
+		for _, r := range runs {
+			r.State, r.FinishedAt, r.Error = Killed, &now, "the server stopped while it ran; the job starts a new run"
+			if err := s.Finish(ctx, tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Get finds a run.
+func (s *Service) Get(ctx context.Context, id string) (*Run, error) {
+	var doc string
+	err := s.db.Read().QueryRowContext(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND id = ?`, id).Scan(&doc)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.New(fault.NotFound, "there is no run %q", id).WithHint("trimtab runs ls shows the runs")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get run: %w", err)
+	}
+	r := &Run{}
+	if err := json.Unmarshal([]byte(doc), r); err != nil {
+		return nil, fmt.Errorf("decode run %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// List gives the newest runs of a project first.
+func (s *Service) List(ctx context.Context, project string, limit int) ([]*Run, error) {
+	if limit <= 0 || limit > 1000 {
+		limit = 100
+	}
+	return s.list(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND project = ? ORDER BY started_at DESC, id DESC LIMIT ?`, project, limit)
+}
+
+func (s *Service) list(ctx context.Context, query string, args ...any) ([]*Run, error) {
+	rows, err := s.db.Read().QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	defer rows.Close()
+	out := []*Run{}
+	for rows.Next() {
+		var doc string
+		if err := rows.Scan(&doc); err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		r := &Run{}
+		if err := json.Unmarshal([]byte(doc), r); err != nil {
+			return nil, fmt.Errorf("decode run: %w", err)
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Curve gives the points of a metric in the order they were logged; an empty key gives all metrics.
+func (s *Service) Curve(run, key string) ([]Point, error) { return s.points.read(run, key) }

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/trimtab-ml/trimtab/engine/profile"
+	"github.com/trimtab-ml/trimtab/lifecycle/monitor"
+	"github.com/trimtab-ml/trimtab/lifecycle/project"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve"
+)
+
+// links answers the questions that services ask of services before or after them in the house.
+type links struct {
+	projects *project.Service
+	models   *registry.Service
+	serving  *serve.Service
+	watch    *monitor.Service
+}
+
+// Observe hands predictions to monitor, which is made after serve.
+func (l *links) Observe(deployment string, recs []serve.Prediction) { l.watch.Observe(deployment, recs) }
+
+// now is the clock of a deployment's project.
+func (l *links) now(deployment string) time.Time {
+	d, err := l.serving.Get(context.Background(), deployment)
+	if err != nil {
+		return time.Now().UTC()
+	}
+	return l.projects.Clock(d.Project).Now()
+}
+
+// Plans is what the files say is watched: one plan per project that has a model, a deployment and a monitor section.
+func (l *links) Plans(ctx context.Context, name string) ([]monitor.Plan, error) {
+	all, err := l.projects.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []monitor.Plan
+	for _, p := range all {
+		f := p.File
+		if name != "" && p.Name != name || f.Model == nil || f.Deploy == nil || f.Monitor == nil {
+			continue
+		}
+		out = append(out, monitor.Plan{Project: p.Name, Deployment: p.Deployment(), Model: f.Model.Name, Monitor: *f.Monitor,
+			KnownAfter: f.Model.Label.KnownAfter.D(), Threshold: f.Evaluate.Threshold})
+	}
+	return out, nil
+}
+
+// Reference is what training saw.
+func (l *links) Reference(ctx context.Context, model string, version int) (*profile.Reference, *registry.Signature, error) {
+	pkg, err := l.models.LoadPackage(ctx, model, version)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pkg.Reference, &pkg.Signature, nil
+}
+
+// Importance is the share of each input in the model's gain.
+func (l *links) Importance(ctx context.Context, model string, version int) (map[string]float64, error) {
+	v, err := l.models.Get(ctx, model, version)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]float64{}
+	for _, i := range v.Importance {
+		out[i.Input] += i.Share
+	}
+	return out, nil
+}
