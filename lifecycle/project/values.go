@@ -35,16 +35,12 @@ func (d Duration) String() string {
 	return time.Duration(d).String()
 }
 
-// MarshalJSON writes the text form.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+// MarshalText writes the text form, in JSON too.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalJSON reads the text form.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return fault.Wrap(err, fault.Invalid, "a duration is text such as 24h or 7d")
-	}
-	v, err := ParseDuration(s)
+// UnmarshalText reads the text form.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := ParseDuration(string(b))
 	if err != nil {
 		return err
 	}
