@@ -17,12 +17,14 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/rollout"
 )
 
-type modelPath struct {
+// ModelPath names a model in a path; it is exported because huma reads only exported embedded fields.
+type ModelPath struct {
 	Model string `path:"model" maxLength:"200"`
 }
 
-type versionPath struct {
-	modelPath
+// VersionPath names a version in a path.
+type VersionPath struct {
+	ModelPath
 	Version int `path:"version" minimum:"1"`
 }
 
@@ -56,7 +58,7 @@ type historyOutput struct {
 }
 
 type trainInput struct {
-	modelPath
+	ModelPath
 	Body struct {
 		Cause         string `json:"cause,omitempty" doc:"why; shown with the version"`
 		PermuteLabels bool   `json:"permute_labels,omitempty" doc:"train on shuffled labels, to see gate and canary notice"`
@@ -69,7 +71,7 @@ type trainInput struct {
 type triggerOutput struct{ Body *retrain.Trigger }
 
 type aliasInput struct {
-	modelPath
+	ModelPath
 	Alias string `path:"alias" maxLength:"100" pattern:"^[a-z][a-z0-9_-]*$"`
 	Body  struct {
 		Version int    `json:"version" minimum:"0" doc:"0 takes the alias away"`
@@ -89,13 +91,13 @@ func RegisterModels(r *route.Router, db *catalog.DB, s *registry.Service, projec
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/models/{model}", Summary: "Show a model"},
 		route.Access{Action: "model.read", Resource: "model/{model}", Audit: route.Read},
-		func(ctx context.Context, in *modelPath) (*modelOutput, error) {
+		func(ctx context.Context, in *ModelPath) (*modelOutput, error) {
 			m, err := s.Model(ctx, in.Model)
 			return &modelOutput{Body: m}, err
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/models/{model}/versions", Summary: "List a model's versions, newest first"},
 		route.Access{Action: "version.list", Resource: "model/{model}", Audit: route.Read},
-		func(ctx context.Context, in *modelPath) (*versionsOutput, error) {
+		func(ctx context.Context, in *ModelPath) (*versionsOutput, error) {
 			out := &versionsOutput{}
 			var err error
 			out.Body.Items, err = s.Versions(ctx, in.Model)
@@ -103,7 +105,7 @@ func RegisterModels(r *route.Router, db *catalog.DB, s *registry.Service, projec
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/models/{model}/versions/{version}", Summary: "Show a version: metrics, curves, slices, gate, signature, lineage"},
 		route.Access{Action: "version.read", Resource: "model/{model}/{version}", Audit: route.Read},
-		func(ctx context.Context, in *versionPath) (*versionOutput, error) {
+		func(ctx context.Context, in *VersionPath) (*versionOutput, error) {
 			v, err := s.Get(ctx, in.Model, in.Version)
 			if err != nil {
 				return nil, err
@@ -117,7 +119,7 @@ func RegisterModels(r *route.Router, db *catalog.DB, s *registry.Service, projec
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/models/{model}/history", Summary: "Who moved which alias when, and why"},
 		route.Access{Action: "model.history", Resource: "model/{model}", Audit: route.Read},
-		func(ctx context.Context, in *modelPath) (*historyOutput, error) {
+		func(ctx context.Context, in *ModelPath) (*historyOutput, error) {
 			out := &historyOutput{}
 			var err error
 			out.Body.Items, err = s.History(ctx, in.Model)

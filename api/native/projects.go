@@ -12,10 +12,6 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/project"
 )
 
-type projectInput struct {
-	Project string `path:"project"`
-}
-
 // projectView is a project with its file as JSON: the keys of trimtab.yaml, described by its own schema.
 type projectView struct {
 	Name       string          `json:"name"`
@@ -52,7 +48,7 @@ type listProjectsOutput struct {
 type projectOutput struct{ Body projectView }
 
 type clockInput struct {
-	projectInput
+	ProjectPath
 	Body struct {
 		At time.Time `json:"at" doc:"the time to move to; an earlier one leaves the clock where it is"`
 	}
@@ -85,7 +81,7 @@ func RegisterProjects(r *route.Router, s *project.Service) {
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/projects/{project}", Summary: "One project: its file, its clock, when it was applied"},
 		route.Access{Action: "project.read", Resource: "project/{project}", Audit: route.Read},
-		func(ctx context.Context, in *projectInput) (*projectOutput, error) {
+		func(ctx context.Context, in *ProjectPath) (*projectOutput, error) {
 			p, err := s.Get(ctx, in.Project)
 			if err != nil {
 				return nil, err

@@ -12,7 +12,8 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/retrain"
 )
 
-type retrainInput struct {
+// ProjectPath names a project in a path.
+type ProjectPath struct {
 	Project string `path:"project"`
 }
 
@@ -24,7 +25,7 @@ type retrainOutput struct {
 }
 
 type retrainNowInput struct {
-	retrainInput
+	ProjectPath
 	Body struct {
 		Cause string `json:"cause" minLength:"1"`
 	}
@@ -40,7 +41,7 @@ type idleOutput struct {
 func RegisterRetrain(r *route.Router, s *retrain.Service, projects *project.Service, jobs *queue.Queue) {
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/projects/{project}/retrain", Summary: "Show the retrain policy and its triggers, newest first"},
 		route.Access{Action: "retrain.read", Resource: "project/{project}", Audit: route.Read},
-		func(ctx context.Context, in *retrainInput) (*retrainOutput, error) {
+		func(ctx context.Context, in *ProjectPath) (*retrainOutput, error) {
 			p, err := projects.Get(ctx, in.Project)
 			if err != nil {
 				return nil, err
@@ -58,7 +59,7 @@ func RegisterRetrain(r *route.Router, s *retrain.Service, projects *project.Serv
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/projects/{project}/idle", Summary: "Whether the project has no job waiting or running"},
 		route.Access{Action: "project.idle", Resource: "project/{project}", Audit: route.Read},
-		func(ctx context.Context, in *retrainInput) (*idleOutput, error) {
+		func(ctx context.Context, in *ProjectPath) (*idleOutput, error) {
 			out := &idleOutput{}
 			var err error
 			out.Body.Idle, err = jobs.Idle(ctx, in.Project)

@@ -12,7 +12,8 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
-type rolloutPath struct {
+// RolloutPath names a deployment in a path.
+type RolloutPath struct {
 	Name string `path:"name"`
 }
 
@@ -25,7 +26,7 @@ type rolloutsOutput struct {
 }
 
 type releaseInput struct {
-	rolloutPath
+	RolloutPath
 	Body struct {
 		Version int    `json:"version" minimum:"1"`
 		Reason  string `json:"reason" minLength:"1"`
@@ -34,14 +35,14 @@ type releaseInput struct {
 }
 
 type reasonInput struct {
-	rolloutPath
+	RolloutPath
 	Body struct {
 		Reason string `json:"reason" minLength:"1"`
 	}
 }
 
 type rollbackInput struct {
-	rolloutPath
+	RolloutPath
 	Body struct {
 		Version int    `json:"version,omitempty" doc:"0 is the champion before this one"`
 		Reason  string `json:"reason" minLength:"1"`
@@ -54,7 +55,7 @@ type deploymentRoute struct{ Body *serve.Deployment }
 func RegisterRollouts(r *route.Router, s *rollout.Service, serving *serve.Service) {
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/deployments/{name}/rollouts", Summary: "List a deployment's rollouts, newest first"},
 		route.Access{Action: "rollout.list", Resource: "deployment/{name}", Audit: route.Read},
-		func(ctx context.Context, in *rolloutPath) (*rolloutsOutput, error) {
+		func(ctx context.Context, in *RolloutPath) (*rolloutsOutput, error) {
 			out := &rolloutsOutput{}
 			var err error
 			out.Body.Items, err = s.List(ctx, in.Name)
@@ -62,7 +63,7 @@ func RegisterRollouts(r *route.Router, s *rollout.Service, serving *serve.Servic
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/deployments/{name}/rollout", Summary: "Show the rollout under way, or the last one"},
 		route.Access{Action: "rollout.read", Resource: "deployment/{name}", Audit: route.Read},
-		func(ctx context.Context, in *rolloutPath) (*rolloutOutput, error) {
+		func(ctx context.Context, in *RolloutPath) (*rolloutOutput, error) {
 			all, err := s.List(ctx, in.Name)
 			if err != nil {
 				return nil, err

@@ -21,14 +21,15 @@ type runsOutput struct {
 	}
 }
 
-type runPath struct {
+// RunPath names a run in a path.
+type RunPath struct {
 	ID string `path:"id"`
 }
 
 type runOutput struct{ Body *track.Run }
 
 type curveInput struct {
-	runPath
+	RunPath
 	Key string `query:"key" doc:"one metric; empty for all"`
 }
 
@@ -50,7 +51,7 @@ func RegisterRuns(r *route.Router, s *track.Service) {
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/runs/{id}", Summary: "Show a run"},
 		route.Access{Action: "run.read", Resource: "run/{id}", Audit: route.Read},
-		func(ctx context.Context, in *runPath) (*runOutput, error) {
+		func(ctx context.Context, in *RunPath) (*runOutput, error) {
 			run, err := s.Get(ctx, in.ID)
 			return &runOutput{Body: run}, err
 		})

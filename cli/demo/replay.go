@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,7 @@ func (d *Demo) Run(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{Demo: d}
+	r := &replay{Demo: d, lastID: strings.Repeat("0", 32)} // before every event
 	if err := r.tell(ctx); err != nil {
 		return nil, err
 	}
