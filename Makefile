@@ -1,0 +1,110 @@
+# make build   the web app and bin/trimtab
+# make demo    build, then the whole life of a model on real flights
+# make test    everything that must hold; installs what it needs under .cache/ and ui/node_modules/
+# make lint    formatting and static checks of Go, Python and TypeScript
+# make bench   the numbers beside their peers, into bench/RESULTS.md
+# make soak    the concurrent and crashing tests again and again, with the race detector
+
+GO ?= go
+PYTHON ?= python3
+CACHE := $(CURDIR)/.cache
+VENV := $(CACHE)/venv
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/trimtab-ml/trimtab/cli.version=$(VERSION)
+
+# One set of flags for build and test, so that the C code of SQLite is compiled once.
+export GOFLAGS := $(GOFLAGS) -mod=readonly -trimpath
+export GOWORK := off
+export CGO_ENABLED := 1
+
+REQUIREMENTS := $(wildcard engine/onnx/testdata/requirements.txt test/requirements.txt tools/requirements.txt)
+UI_SOURCES := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package.json -type f 2>/dev/null)
+# Packages whose work is concurrency.
+RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/serve ./lifecycle/feedback ./lifecycle/monitor \
+	./lifecycle/rollout ./server
+SOAK_ROUNDS ?= 20
+
+.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser
+
+build: ui
+	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
+
+demo: build
+	bin/trimtab demo
+
+# The web app is embedded. Without node the program builds too and serves a page that says so.
+ui:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(CACHE)/ui.built; \
+	else echo "npm is not installed: bin/trimtab will not have the web page"; fi
+
+$(CACHE)/ui.installed: ui/package-lock.json
+	@mkdir -p $(CACHE)
+	npm --prefix ui ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(CACHE)/ui.built: $(CACHE)/ui.installed $(UI_SOURCES)
+	npm --prefix ui run build
+	@touch $@
+
+# What shows a mistake soonest comes first.
+test: vet test-go test-ui test-race test-browser
+
+vet:
+	$(GO) vet ./...
+	$(GO) test ./test/house
+
+test-go: python
+	TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
+
+test-race:
+	$(GO) test -race -timeout 20m $(RACE)
+
+test-ui: $(CACHE)/ui.installed
+	npm --prefix ui test
+
+test-browser: $(CACHE)/ui.built browser
+	node test/browser/run.mjs
+
+python: $(VENV)/installed
+
+$(VENV)/installed: $(REQUIREMENTS)
+	@mkdir -p $(CACHE)
+	$(PYTHON) -m venv --clear $(VENV) || { echo "python3 with venv is needed (Debian: python3-venv)"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
+	@touch $@
+
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	else echo "chromium is needed for the browser test: install it, or run make test as root on Debian"; exit 1; fi
+
+lint: lint-go lint-python lint-ui
+
+lint-go: $(CACHE)/staticcheck
+	@unformatted=$$(find . -name '*.go' -not -path './ui/node_modules/*' -not -path './.cache/*' -print0 | xargs -0 gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(CACHE)/staticcheck ./...
+
+# The linters are pinned by a module of their own, so that the program's go.mod holds what the program needs.
+$(CACHE)/staticcheck: tools/go.mod tools/go.sum
+	@mkdir -p $(CACHE)
+	cd tools && $(GO) build -o $@ honnef.co/go/tools/cmd/staticcheck
+
+lint-python: python
+	$(VENV)/bin/ruff check .
+
+lint-ui: $(CACHE)/ui.installed
+	npm --prefix ui run check
+
+bench: build python
+	@for folder in bench/[a-z]*/; do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
+
+soak: build
+	@for round in $$(seq $(SOAK_ROUNDS)); do echo "round $$round of $(SOAK_ROUNDS)"; \
+		$(GO) test -race -count=1 -shuffle=on -timeout 30m $(RACE) || exit 1; done
+
+clean:
+	rm -rf bin $(CACHE) ui/node_modules
+	find ui/dist -mindepth 1 -not -name .gitkeep -delete
