@@ -171,3 +171,21 @@ func (c *RefColumn) Moments(n *Counts) (mean, sd float64) {
 	m := sum / total
 	return c.Center + m, math.Sqrt(math.Max(0, squares/total-m*m))
 }
+
+// Outside counts the finite numbers below lo or above hi; a cell that holds either counts on the side of its middle.
+func (c *RefColumn) Outside(n *Counts, lo, hi float64) int64 {
+	if !c.Numeric() {
+		return 0
+	}
+	var k int64
+	for _, cell := range c.ordered() {
+		if n.Cells[cell] == 0 {
+			continue
+		}
+		from, to := c.span(int(cell), n.Least, n.Greatest)
+		if middle := (math.Max(from, n.Least) + math.Min(to, n.Greatest)) / 2; middle < lo || middle > hi {
+			k += n.Cells[cell]
+		}
+	}
+	return k
+}
