@@ -388,26 +388,30 @@ func rank[K interface {
 // matrix is the training rows with all steps applied, cast once.
 func (f *fitting) matrix(fitted *Fitted) *table.Matrix {
 	m := table.NewMatrix(f.rows, fitted.names)
-	for i := range f.columns {
-		c, at := &f.columns[i], &fitted.columns[i]
-		for k, values := range c.numbers {
-			for row, x := range values {
-				m.Data[row*m.Cols+at.offset+k] = float32(x)
-			}
-		}
-		for row, code := range c.codes {
-			if code < 0 {
-				code = at.Encoder.Categories()
-			}
-			m.Data[row*m.Cols+at.offset+code] = 1
-		}
-		if at.Indicator {
-			for row, missing := range c.missing {
-				if missing {
-					m.Data[row*m.Cols+at.offset+at.width-1] = 1
-				}
+	for from := 0; from < f.rows; from += rowBlock {
+		for i := range f.columns {
+			for row := from; row < min(from+rowBlock, f.rows); row++ {
+				f.columns[i].training(&fitted.columns[i], row, m.Row(row))
 			}
 		}
 	}
 	return m
+}
+
+// training writes the features of one training row to its row of the matrix, which is zero.
+func (c *fittingColumn) training(at *Column, row int, dst []float32) {
+	dst = dst[at.offset : at.offset+at.width]
+	for k, values := range c.numbers {
+		dst[k] = float32(values[row])
+	}
+	if c.codes != nil {
+		code := c.codes[row]
+		if code < 0 {
+			code = at.Encoder.Categories()
+		}
+		dst[code] = 1
+	}
+	if at.Indicator && c.missing[row] {
+		dst[at.width-1] = 1
+	}
 }

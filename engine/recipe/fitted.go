@@ -176,20 +176,28 @@ func (f *Fitted) Row(in []table.Value, dst []float32) {
 // Transform prepares a table that has the inputs by name. A column that is missing, or is text where the recipe learned numbers, is
 // fault.Invalid. The result is equal to Row on every row.
 func (f *Fitted) Transform(t *table.Table) (*table.Matrix, error) {
-	m := table.NewMatrix(t.Rows, f.names)
-	for i := range f.columns {
-		c := &f.columns[i]
-		source, err := inputColumn(t, f.spec.Inputs[i])
-		if err != nil {
+	sources := make([]*table.Column, len(f.columns))
+	for i, in := range f.spec.Inputs {
+		var err error
+		if sources[i], err = inputColumn(t, in); err != nil {
 			return nil, err
 		}
-		for row := range t.Rows {
-			at := row*m.Cols + c.offset
-			c.write(source.Value(row), m.Data[at:at+c.width])
+	}
+	m := table.NewMatrix(t.Rows, f.names)
+	for from := 0; from < t.Rows; from += rowBlock {
+		for i, source := range sources {
+			c := &f.columns[i]
+			for row := from; row < min(from+rowBlock, t.Rows); row++ {
+				at := row*m.Cols + c.offset
+				c.write(source.Value(row), m.Data[at:at+c.width])
+			}
 		}
 	}
 	return m, nil
 }
+
+// rowBlock is how many rows of the matrix are filled column by column: few enough to stay in the cache.
+const rowBlock = 256
 
 func inputColumn(t *table.Table, in Input) (*table.Column, error) {
 	c := t.Column(in.Name)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -430,6 +431,73 @@ func TestExpandDateParts(t *testing.T) {
 	want := "[{a double } {hour_t long hour(t)} {is_weekend_t boolean is_weekend(t)} {b double }] 1"
 	if s := fmt.Sprint(got.Inputs, len(got.Steps)); s != want {
 		t.Errorf("got %s, want %s", s, want)
+	}
+}
+
+func TestNewInputAndDerivation(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inputs []Input
+	for _, src := range []string{"s", "weekday(t)", "x / 2", "x > 1"} {
+		in, err := NewInput(src, testSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inputs = append(inputs, in)
+	}
+	if got, want := fmt.Sprint(inputs), "[{s string } {weekday_t long weekday(t)} {x_per_2 double x / 2} {x_above_1 boolean x > 1}]"; got != want {
+		t.Errorf("inputs %s, want %s", got, want)
+	}
+	d, err := Derive(inputs, []string{"t", "x", "s"}, map[string]*time.Location{"t": newYork})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sunday := float64(time.Date(2013, 4, 1, 3, 0, 0, 0, time.UTC).UnixMicro()) // still Sunday 23:00 in New York
+	raw := []table.Value{table.Number(sunday), table.Number(3), table.Text("a")}
+	got := make([]table.Value, len(inputs))
+	d.Row(raw, got)
+	want := []table.Value{table.Text("a"), table.Number(6), table.Number(1.5), table.Number(1)}
+	if !slices.Equal(got, want) {
+		t.Errorf("row %v, want %v", got, want)
+	}
+	whole := table.New(&table.Column{Name: "t", Kind: table.Datetime, Floats: []float64{sunday}}, &table.Column{Name: "x", Kind: table.Double, Floats: []float64{3}},
+		&table.Column{Name: "s", Kind: table.String, Strings: []string{"a"}})
+	out := d.Table(whole)
+	for i, c := range out.Columns {
+		if c.Name != inputs[i].Name || c.Kind != inputs[i].Kind || c.Value(0) != want[i] {
+			t.Errorf("column %s is %s %v, want %v", c.Name, c.Kind, c.Value(0), want[i])
+		}
+	}
+	_, err = Derive([]Input{{Name: "h", Kind: table.Long, Expr: "hour(tt)"}}, []string{"t"}, nil)
+	if fault.CodeOf(err) != fault.Invalid || fault.HintOf(err) != "did you mean t?" {
+		t.Errorf("got %v, hint %q", err, fault.HintOf(err))
+	}
+}
+
+func TestSpecCheck(t *testing.T) {
+	for _, c := range []struct {
+		step map[string]any
+		want string
+	}{
+		{map[string]any{"one_hot": "s"}, ""},
+		{map[string]any{"target_encode": "hour(t)"}, ""},
+		{map[string]any{"date_parts": "t"}, ""},
+		{map[string]any{"one_hot": "ss"}, "step one_hot: there is no input ss"},
+		{map[string]any{"date_parts": "x"}, "date_parts needs a datetime, and x is a double"},
+	} {
+		steps, err := ParseSteps([]map[string]any{c.step})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := (Spec{Inputs: []Input{{Name: "x", Kind: table.Double}, {Name: "s", Kind: table.String}, {Name: "hour_t", Kind: table.Long, Expr: "hour(t)"}}, Steps: steps}).Check(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: got %q, want %q", c.step, got, c.want)
+		}
 	}
 }
 
