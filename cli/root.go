@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/trimtab-ml/trimtab/cli/term"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -76,7 +77,7 @@ func newRootCommand(f *Factory) *cobra.Command {
 	root.SetIn(f.IO.In)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &term.UsageError{Err: err, Command: cmd.CommandPath()}
+		return &term.UsageError{Err: nearFlag(cmd, err), Command: cmd.CommandPath()}
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&f.Server, "server", "", "address of the server (default $TRIMTAB_SERVER, else the server of --dir, else this program)")
@@ -94,6 +95,7 @@ func newRootCommand(f *Factory) *cobra.Command {
 func askForUsage(cmd *cobra.Command) {
 	check := cmd.Args
 	if check == nil && cmd.HasSubCommands() {
+		cmd.SuggestionsMinimumDistance = 2
 		check = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -117,6 +119,52 @@ func askForUsage(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		askForUsage(sub)
 	}
+}
+
+// nearFlag adds the flag that was probably meant to the error about an unknown one.
+func nearFlag(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	best, distance := "", 3
+	consider := func(flag *pflag.Flag) {
+		if d := edits(name, flag.Name); d < distance && !flag.Hidden {
+			best, distance = flag.Name, d
+		}
+	}
+	cmd.Flags().VisitAll(consider)
+	cmd.InheritedFlags().VisitAll(consider)
+	if best == "" {
+		return err
+	}
+	return fault.New(fault.Invalid, "%v", err).WithHint("did you mean --%s?", best)
+}
+
+// edits is the number of letters to change, add or remove to make b of a, or to swap with their neighbours
+// (Damerau-Levenshtein, restricted).
+func edits(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
 }
 
 // programVersion is what the linker said, else what the module or the revision says, else "dev".

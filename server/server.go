@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,7 +116,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return fault.Wrap(err, fault.Conflict, "listen on %s", s.cfg.Listen).
 			WithHint("choose another address with --listen, for example --listen 127.0.0.1:0 for any free port")
 	}
-	s.url = "http://" + listener.Addr().String()
+	s.url = "http://" + reachable(listener.Addr())
 	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.serving.Go(func() {
@@ -147,6 +148,14 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.log.Info("ready", "url", s.url, "dir", dir, "version", s.cfg.Version, "pid", os.Getpid(),
 		"loopback", loopback(listener.Addr()), "ms", time.Since(begun).Milliseconds())
 	return nil
+}
+
+// reachable is the address by which this machine reaches a listener: one on every address is reached by loopback.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
 }
 
 // serve hands requests to the program once there is one.
