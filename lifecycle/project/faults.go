@@ -115,7 +115,7 @@ func nearest(word string, candidates []string) (string, bool) {
 // editDistance is the optimal string alignment distance: insert, delete, replace, swap neighbours.
 func editDistance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
-		return 64
+		return 1 << 20 // no slip in so long a word is looked for
 	}
 	var rows [3][65]int
 	before, last, next := &rows[0], &rows[1], &rows[2]
