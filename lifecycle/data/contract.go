@@ -129,20 +129,24 @@ func columnRules(check project.Check, spec project.Dataset, kind func(string) (t
 }
 
 func unknownColumn(where, name string) error {
-	return fault.New(fault.Invalid, "%s names the column %q, which the files do not have", where, name).With("column", name)
+	return fault.New(fault.Invalid, "%s names the column %q, which the files do not have", where, name).With("column", name).
+		WithHint("names must be written as in the header")
 }
 
 // number writes a number for people.
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// refuseMostly refuses a version in which too few rows pass a check.
-func refuseMostly(name string, mostly float64, failed, rows int64) error {
+// refuseMostly refuses a version in which too few rows pass a check. example is one that fails, "" when none can be shown.
+func refuseMostly(name string, mostly float64, failed, rows int64, example string) error {
 	if rows == 0 || float64(rows-failed) >= mostly*float64(rows) {
 		return nil
 	}
-	return fault.New(fault.GateRefused, "the contract is not met: %s of %s rows fail %q, at least %s %% must pass",
-		count(failed), count(rows), name, number(100*mostly)).
-		WithHint("look at the rows, then correct the data, the check, or its mostly:").
+	if example != "" {
+		example = "; the first is " + example
+	}
+	return fault.New(fault.GateRefused, "the contract is not met: %s of %s rows fail %q, at least %s %% must pass%s",
+		count(failed), count(rows), name, number(100*mostly), example).
+		WithHint("correct the data, the type, the check, or its mostly:").
 		With("clause", name).With("failed", failed).With("rows", rows).With("mostly", mostly)
 }
 

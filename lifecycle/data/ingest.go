@@ -76,13 +76,12 @@ func (s *Service) ingest(ctx context.Context, req IngestRequest, progress func(d
 	progress(total, total, "bytes", "checking")
 	v := &Version{Project: req.Project, Dataset: req.Dataset, Cause: req.Cause, AsOf: cmp.Or(req.AsOf, clock.Wall{}.Now())}
 	var rows int64
-	failed := map[string]int64{}
+	failed, examples := map[string]int64{}, map[string]string{}
 	mostly, err := mostlyOf(req.Spec, func(name string) (table.Kind, bool) { k, ok := r.kinds[name]; return k, ok })
 	if err != nil {
 		return nil, err
 	}
 	var quarantine []string
-	firstBad := ""
 	for i, st := range files {
 		for _, p := range st.Parts {
 			p.Source = sources[i].name // the same bytes may have another name now
@@ -93,21 +92,18 @@ func (s *Service) ingest(ctx context.Context, req IngestRequest, progress func(d
 		rows += st.Rows
 		for name, n := range st.Failed {
 			failed[name] += n
+			examples[name] = cmp.Or(examples[name], st.Examples[name])
 		}
 		if st.QuarantineBlob != "" {
 			quarantine = append(quarantine, st.QuarantineBlob)
 		}
-		firstBad = cmp.Or(firstBad, st.FirstBad)
 	}
 	for _, name := range sortedKeys(failed) {
 		share, ok := mostly[name]
 		if !ok {
 			share = mostlyDefault
 		}
-		if err := refuseMostly(name, share, failed[name], rows); err != nil {
-			if name == unreadableRule && firstBad != "" {
-				return nil, fault.Wrap(err, fault.GateRefused, "most rows cannot be read, the first of them at %s", firstBad).With("clause", name)
-			}
+		if err := refuseMostly(name, share, failed[name], rows, examples[name]); err != nil {
 			return nil, err
 		}
 	}

@@ -155,15 +155,24 @@ type plan struct {
 	masked  bool // the staging file has "__" columns
 }
 
+// care is how a file is read. The quick way takes for granted that the file is to the end what it seems at the start, and fails when it is not.
+type care int
+
+const (
+	quick   care = iota // whole is known: numbers that look whole are whole
+	checked             // each number that looks whole is checked to be so
+	careful             // numbers are read as text, so that each that is not one is found with its row
+)
+
 // plan makes the SQL for one file with these columns.
-func (r *reading) plan(f *sniffed) (*plan, error) {
+func (r *reading) plan(f *sniffed, how care) (*plan, error) {
 	p := &plan{types: map[string]string{}}
 	has := map[string]bool{}
 	values := map[string]string{}
 	for _, c := range f.columns {
 		has[c.name] = true
 		want := r.kinds[c.name]
-		value, bad := conversion(c, want, f.text, p.types)
+		value, bad := conversion(c, want, f.text, how, p.types)
 		if bad != "" {
 			mask := fmt.Sprintf("__bad_%d", len(p.rules))
 			text := c.raw + "::VARCHAR"
@@ -253,10 +262,17 @@ func (p *plan) reasons() string {
 
 // conversion is the expression that gives a column its wanted kind. When values can be unfit for it, bad is a predicate that finds them.
 // For a text reader it sets the type that the reader shall give.
-func conversion(c sniffedColumn, want table.Kind, text bool, types map[string]string) (value, bad string) {
+func conversion(c sniffedColumn, want table.Kind, text bool, how care, types map[string]string) (value, bad string) {
 	given := c.sqlType
 	if text {
 		switch {
+		case how == careful && want != table.Datetime:
+			given = "VARCHAR"
+		case how == checked && want == table.Long && c.kind == want && !c.words:
+			// DuckDB would round 1.5 to 2 in a column of whole numbers. Beyond 2^53 a double does not tell whole numbers apart.
+			types[c.name] = "DOUBLE"
+			whole := c.raw + "::BIGINT"
+			return "CASE WHEN " + c.raw + " IS NULL OR " + c.raw + " = trunc(" + c.raw + ") AND abs(" + c.raw + ") <= 9007199254740991 THEN " + whole + " ELSE error('a fraction') END", ""
 		case c.kind == want && !c.words:
 		case want == table.Double && c.kind == table.Long && !c.words:
 			given = "DOUBLE"

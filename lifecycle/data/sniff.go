@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,8 +70,7 @@ func sniff(ctx context.Context, d *duck.Session, f *source) (*sniffed, error) {
 				WithHint("names must not be empty or start with two underscores")
 		}
 		if seen[folded] {
-			return nil, fault.New(fault.Invalid, "two columns have the name %q", c.name).At(fault.Position{File: f.name, Line: 1}).
-				WithHint("rename one of them; upper and lower case count as the same")
+			return nil, twice(f, c.name)
 		}
 		seen[folded] = true
 	}
@@ -81,16 +81,21 @@ func sniffText(ctx context.Context, d *duck.Session, f *source) (*sniffed, error
 	if err := checkText(f); err != nil {
 		return nil, err
 	}
+	delimiter, names, err := header(f)
+	if err != nil {
+		return nil, err
+	}
+	dialect := ", delim = " + duck.Literal(delimiter)
+	if f.format == csvFormat {
+		dialect += `, quote = '"'` // else one open quote makes all quotes look like letters
+	}
 	look := func(more string) (map[string]table.Value, []struct{ Name, Type string }, error) {
-		delimiter := ""
-		if f.format == tsvFormat {
-			delimiter = ", delim = '\t'"
-		}
 		row, err := d.Scalar(ctx, fmt.Sprintf(`SELECT Delimiter AS delim, Quote AS quote, Escape AS escape, SkipRows AS skip, DateFormat AS dates,
-			TimestampFormat AS times, to_json(Columns)::VARCHAR AS columns FROM sniff_csv(%s, header = true, sample_size = %d%s%s)`,
-			duck.Literal(f.path), sniffRows, delimiter, more))
+			TimestampFormat AS times, to_json(Columns)::VARCHAR AS columns FROM sniff_csv(%s, header = true, sample_size = %d, ignore_errors = true,
+			max_line_size = %d, buffer_size = %d%s%s)`,
+			duck.Literal(f.path), sniffRows, 8*maxLine, 16*maxLine, dialect, more))
 		if err != nil {
-			return nil, nil, unreadable(f, err)
+			return nil, nil, unreadable(f, explain(ctx, d, f, dialect, names, err))
 		}
 		var columns []struct{ Name, Type string }
 		if err := json.Unmarshal([]byte(row["columns"].S), &columns); err != nil {
@@ -143,6 +148,80 @@ func sniffText(ctx context.Context, d *duck.Session, f *source) (*sniffed, error
 		return options + ", columns = {" + strings.Join(list, ", ") + "}" + more + ")"
 	}
 	return out, nil
+}
+
+// header reads the first line: what divides its fields, and their names. The delimiter is told from that line alone, because the names of columns
+// seldom hold one, and a ragged row further down must not make the file look as if it had one column.
+func header(f *source) (delimiter string, names []string, err error) {
+	head, err := f.prefix(headerLimit)
+	if err != nil && len(head) == 0 {
+		return "", nil, fault.Wrap(err, fault.Invalid, "the file %s cannot be read", f.name)
+	}
+	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
+	const candidates = ",;\t|"
+	counts := map[rune]int{}
+	quoted, end := false, -1
+	for i, c := range string(head) {
+		if c == '"' {
+			quoted = !quoted
+		}
+		if !quoted && (c == '\n' || c == '\r') && len(bytes.TrimSpace(head[:i])) > 0 {
+			end = i
+			break
+		}
+		if !quoted && strings.ContainsRune(candidates, c) {
+			counts[c]++
+		}
+	}
+	at := fault.Position{File: f.name, Line: 1}
+	if end < 0 {
+		return "", nil, fault.New(fault.Invalid, "the line with the names of the columns does not end within %d bytes", len(head)).At(at).
+			WithHint("is a quote left open, or is this not a table?")
+	}
+	best := ','
+	for _, c := range candidates {
+		if counts[c] > counts[best] {
+			best = c
+		}
+	}
+	if f.format == tsvFormat {
+		best = '\t'
+	}
+	fields := csv.NewReader(bytes.NewReader(head[:end]))
+	fields.Comma, fields.LazyQuotes = best, true
+	if names, err = fields.Read(); err != nil {
+		return "", nil, fault.Wrap(err, fault.Invalid, "the names of the columns cannot be read").At(at).WithHint("put names that hold a quote or the delimiter in quotes")
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		folded := strings.ToLower(name)
+		if seen[folded] {
+			return "", nil, twice(f, name)
+		}
+		seen[folded] = true
+	}
+	return string(best), names, nil
+}
+
+const headerLimit = 1 << 20
+
+func twice(f *source, name string) error {
+	return fault.New(fault.Invalid, "two columns have the name %q", name).At(fault.Position{File: f.name, Line: 1}).
+		WithHint("rename one of them; upper and lower case count as the same")
+}
+
+// explain finds the line at which the sniffer, which does not tell, gave up: by reading the start of the file as text. err is the sniffer's own error.
+func explain(ctx context.Context, d *duck.Session, f *source, dialect string, names []string, err error) error {
+	columns := make([]string, len(names))
+	for i := range names {
+		columns[i] = fmt.Sprintf("'c%d': 'VARCHAR'", i)
+	}
+	better := d.Exec(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT * FROM read_csv(%s, auto_detect = false, header = true, columns = {%s}, max_line_size = %d%s) LIMIT %d)",
+		duck.Literal(f.path), strings.Join(columns, ", "), maxLine, dialect, sniffRows))
+	if lineIn(fmt.Sprint(better)) > 0 {
+		return better
+	}
+	return err
 }
 
 // noNone turns the sniffer's word for "no such character" into an empty one.
@@ -230,14 +309,14 @@ func (f *source) open() (io.ReadCloser, error) {
 		unpacked, err := gzip.NewReader(r)
 		if err != nil {
 			r.Close()
-			return nil, fault.Wrap(err, fault.Invalid, "%s is not a gzip file", f.name)
+			return nil, fault.Wrap(err, fault.Invalid, "%s is not a gzip file", f.name).WithHint("rename it if it is not packed, else make it anew")
 		}
 		return joined{unpacked, []io.Closer{unpacked, r}}, nil
 	case strings.HasSuffix(strings.ToLower(f.path), ".zst"):
 		unpacked, err := zstd.NewReader(r)
 		if err != nil {
 			r.Close()
-			return nil, fault.Wrap(err, fault.Invalid, "%s is not a zstd file", f.name)
+			return nil, fault.Wrap(err, fault.Invalid, "%s is not a zstd file", f.name).WithHint("rename it if it is not packed, else make it anew")
 		}
 		return joined{unpacked, []io.Closer{unpacked.IOReadCloser(), r}}, nil
 	}
@@ -261,7 +340,10 @@ func (j joined) Close() error {
 func checkText(f *source) error {
 	head, err := f.prefix(1 << 20)
 	if err != nil && len(head) == 0 {
-		return fault.Wrap(err, fault.Invalid, "the file %s cannot be read", f.name)
+		if fault.Is(err, fault.Invalid) {
+			return err
+		}
+		return fault.Wrap(err, fault.Invalid, "the file %s cannot be read", f.name).WithHint("was it written whole?")
 	}
 	at := fault.Position{File: f.name, Line: 1}
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
@@ -324,11 +406,17 @@ func unreadable(f *source, err error) error {
 	if bad := badEncoding(f); bad != nil {
 		return bad
 	}
-	message := said.Message
+	message := strings.TrimPrefix(said.Message, fmt.Sprintf("CSV Error on Line: %d\n", lineIn(said.Message)))
+	if _, after, ok := strings.Cut(message, "\n\n"); ok && strings.HasPrefix(message, "Original Line:") {
+		message = after // not the line itself: it may be long, and personal
+	}
+	if at := strings.LastIndex(message, "\n"); strings.HasPrefix(message, "Original Line:") && at >= 0 {
+		message = message[at+1:]
+	}
 	if first, _, ok := strings.Cut(message, "\n"); ok {
 		message = first
 	}
-	return fault.New(fault.Invalid, "the file cannot be read: %s", strings.TrimSpace(message)).At(fault.Position{File: f.name, Line: lineIn(said.Message)}).
+	return fault.New(fault.Invalid, "the file cannot be read: %.300s", strings.TrimSpace(message)).At(fault.Position{File: f.name, Line: lineIn(said.Message)}).
 		WithHint("every line needs as many fields as the header; quote fields that hold the delimiter; set format: if the ending of the name misleads")
 }
 

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -28,7 +29,10 @@ type source struct {
 	name   string // how people call it: relative to the project's folder
 	format string
 	size   int64
-	hash   string // BLAKE3, set when it was read
+	hash   string // BLAKE3, set by digest
+
+	// whole is set by digest: no byte of the file can be part of a number with a fraction, so what looks like whole numbers at the start is so to the end.
+	whole bool
 }
 
 // resolve finds the files that the patterns mean, each once, in the order of the patterns and then of the names. Relative patterns start
@@ -123,8 +127,30 @@ func (f *source) digest(ctx context.Context) error {
 		return fault.Wrap(err, fault.Invalid, "the file %s cannot be read", f.name)
 	}
 	defer r.Close()
-	f.hash, f.size, err = blob.Hash(ctx, r)
+	fractions := &fractionFinder{}
+	f.hash, f.size, err = blob.Hash(ctx, io.TeeReader(r, fractions))
+	f.whole = !fractions.found && !f.packed()
 	return err
+}
+
+// fractionFinder looks for what a number with a fraction has: a point, or a negative exponent.
+type fractionFinder struct {
+	found bool
+	last  byte
+}
+
+func (f *fractionFinder) Write(p []byte) (int, error) {
+	if !f.found && len(p) > 0 {
+		f.found = bytes.IndexByte(p, '.') >= 0 || bytes.Contains(p, []byte("e-")) || bytes.Contains(p, []byte("E-")) ||
+			(f.last == 'e' || f.last == 'E') && p[0] == '-'
+		f.last = p[len(p)-1]
+	}
+	return len(p), nil
+}
+
+func (f *source) packed() bool {
+	name := strings.ToLower(f.path)
+	return strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".zst")
 }
 
 // unchanged tells whether the file still has the size it had when it was digested; a file that grows while it is read is refused.
@@ -136,7 +162,7 @@ func (f *source) unchanged(ctx context.Context) error {
 	return errors.Join(err, fault.New(fault.Conflict, "the file %s changed while it was read", f.name).WithHint("ingest it when its writer has finished"))
 }
 
-// copyPrefix reads at most n bytes from the start of the file, for looking at what DuckDB cannot read.
+// prefix reads at most n bytes from the start of the file, for looking at what DuckDB cannot read.
 func (f *source) prefix(n int64) ([]byte, error) {
 	r, err := f.open()
 	if err != nil {

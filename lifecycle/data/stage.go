@@ -31,23 +31,19 @@ func (g *staging) path(name string) string {
 
 // read turns one file into parts and quarantined rows. It reads the file once, into a staging file; when every row passes, that file is the part.
 func (g *staging) read(ctx context.Context, src *source, seen *sniffed, r *reading) (*staged, error) {
-	p, err := r.plan(seen)
-	if err != nil {
-		return nil, err
-	}
 	stage := g.path("stage")
-	rejects, err := g.copyIn(ctx, src, seen, p, stage)
+	p, rejects, err := g.copyIn(ctx, src, seen, r, stage)
 	if err != nil {
 		return nil, err
 	}
 	if err := src.unchanged(ctx); err != nil {
 		return nil, err
 	}
-	out := &staged{Failed: map[string]int64{}}
+	out := &staged{Failed: map[string]int64{}, Examples: map[string]string{}}
 	if out.Unreadable, err = g.unreadable(ctx, src, rejects, out); err != nil {
 		return nil, err
 	}
-	failing, err := g.judge(ctx, p, stage, out)
+	failing, err := g.judge(ctx, src, p, stage, out)
 	if err != nil {
 		return nil, err
 	}
@@ -81,33 +77,42 @@ func (g *staging) read(ctx context.Context, src *source, seen *sniffed, r *readi
 	return out, nil
 }
 
-// copyIn reads the file into a staging file. It first takes for granted that every line can be read; only when that fails the file is read again,
-// with the lines that cannot be read set aside in the returned table ("" when there are none).
-func (g *staging) copyIn(ctx context.Context, src *source, seen *sniffed, p *plan, stage string) (rejects string, err error) {
-	read := func(more string) error {
+// copyIn reads the file into a staging file. It first takes for granted that the whole file is what it seems at its start; only when that fails the
+// file is read again with care, and lines that cannot be read are set aside in the returned table ("" when there are none).
+func (g *staging) copyIn(ctx context.Context, src *source, seen *sniffed, r *reading, stage string) (p *plan, rejects string, err error) {
+	read := func(how care, more string) error {
+		if p, err = r.plan(seen, how); err != nil {
+			return err
+		}
 		return g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s) TO %s (%s)",
 			strings.Join(p.selects, ", "), seen.from(p.types, more), duck.Literal(stage), duck.ParquetOptions))
 	}
-	limit := fmt.Sprintf(", max_line_size = %d", maxLine)
-	if !seen.text {
-		limit = ""
+	limit := ""
+	if seen.text || seen.lines {
+		limit = fmt.Sprintf(", max_line_size = %d, buffer_size = %d", maxLine, 16*maxLine)
 	}
-	err = read(limit)
+	how := checked
+	if src.whole {
+		how = quick
+	}
+	err = read(how, limit)
 	var said *duck.Error
-	if err == nil || !errors.As(err, &said) {
-		return "", err
-	}
-	if said.Class == "IO Error" || said.Class == "Out of Memory Error" {
-		return "", diskOr(err, "stage "+src.name)
-	}
-	if !seen.text && !seen.lines {
-		return "", fault.Wrap(err, fault.Invalid, "%s cannot be read", src.name).WithHint("was the file written whole?")
+	switch {
+	case err == nil:
+		return p, "", nil
+	case !errors.As(err, &said):
+		return nil, "", err
+	case said.Class == "IO Error" || said.Class == "Out of Memory Error":
+		return nil, "", diskOr(err, "stage "+src.name)
+	case limit == "":
+		return nil, "", fault.Wrap(err, fault.Invalid, "%s cannot be read", src.name).WithHint("was the file written whole?")
 	}
 	rejects = fmt.Sprintf("rejects_%d", g.files)
-	if err := read(limit + fmt.Sprintf(", store_rejects = true, rejects_limit = 0, rejects_table = %s, rejects_scan = %s", duck.Literal(rejects), duck.Literal(rejects+"_scan"))); err != nil {
-		return "", unreadable(src, err)
+	err = read(careful, limit+fmt.Sprintf(", store_rejects = true, rejects_limit = 0, rejects_table = %s, rejects_scan = %s", duck.Literal(rejects), duck.Literal(rejects+"_scan")))
+	if errors.As(err, &said) {
+		return nil, "", unreadable(src, err)
 	}
-	return rejects, nil
+	return p, rejects, err
 }
 
 // unreadable counts the lines that could not be read. A wrong encoding is a fault of the file, not of its lines.
@@ -127,7 +132,7 @@ func (g *staging) unreadable(ctx context.Context, src *source, rejects string, o
 			}
 		}
 		if i == 0 {
-			out.FirstBad = fmt.Sprintf("%s:%d", src.name, int(t.Columns[0].Floats[i]))
+			out.Examples[unreadableRule] = fmt.Sprintf("%s:%d", src.name, int(t.Columns[0].Floats[i]))
 		}
 	}
 	if t.Rows > 0 {
@@ -137,7 +142,7 @@ func (g *staging) unreadable(ctx context.Context, src *source, rejects string, o
 }
 
 // judge counts the staged rows, those that fail, and those that fail each rule.
-func (g *staging) judge(ctx context.Context, p *plan, stage string, out *staged) (failing int64, err error) {
+func (g *staging) judge(ctx context.Context, src *source, p *plan, stage string, out *staged) (failing int64, err error) {
 	columns := []string{"count(*) AS n", "count(*) FILTER (WHERE " + p.fails() + ") AS failing"}
 	for i, r := range p.rules {
 		columns = append(columns, fmt.Sprintf("count(*) FILTER (WHERE %s) AS r%d", r.fails, i))
@@ -148,9 +153,17 @@ func (g *staging) judge(ctx context.Context, p *plan, stage string, out *staged)
 	}
 	out.Rows = int64(row["n"].F)
 	for i, r := range p.rules {
-		if n := int64(row[fmt.Sprintf("r%d", i)].F); n > 0 {
-			out.Failed[r.name] += n
+		n := int64(row[fmt.Sprintf("r%d", i)].F)
+		if n == 0 {
+			continue
 		}
+		out.Failed[r.name] += n
+		example, err := g.duck.Scalar(ctx, fmt.Sprintf("SELECT file_row_number + 1 AS row, %s AS why FROM read_parquet(%s, file_row_number = true) WHERE %s ORDER BY file_row_number LIMIT 1",
+			r.reason, duck.Literal(stage), r.fails))
+		if err != nil {
+			return 0, fmt.Errorf("check the rows: %w", err)
+		}
+		out.Examples[r.name] = fmt.Sprintf("%s, row %s: %s", src.name, count(int64(example["row"].F)), example["why"].S)
 	}
 	return int64(row["failing"].F), nil
 }

@@ -116,7 +116,8 @@ type staged struct {
 	Quarantined    int64            `json:"quarantined"`
 	QuarantineBlob string           `json:"quarantine_blob,omitempty"`
 	Unreadable     int64            `json:"unreadable"` // of the quarantined: rows that could not be parsed at all
-	FirstBad       string           `json:"first_bad,omitempty"`
+	// Examples is the first row that failed each rule, with why; no values of personal columns.
+	Examples map[string]string `json:"examples,omitempty"`
 }
 
 func (s *Service) findStaged(ctx context.Context, sourceHash, readingHash string) (*staged, error) {

@@ -46,7 +46,7 @@ func (g *staging) unique(ctx context.Context, v *Version, spec project.Dataset, 
 		if err != nil {
 			return nil, err
 		}
-		if err := refuseMostly("unique "+strings.Join(s.columns, ", "), s.mostly, n, rows); err != nil {
+		if err := refuseMostly("unique "+strings.Join(s.columns, ", "), s.mostly, n, rows, ""); err != nil {
 			return nil, err
 		}
 		quarantined = append(quarantined, blobs...)
