@@ -33,12 +33,12 @@ var fixedColumns = []struct {
 }{
 	{"prediction_id", table.String}, {"key", table.String}, {"at", table.Datetime}, {"version", table.Long}, {"arm", table.String},
 	{"champion_version", table.Long}, {"decision", table.String},
-	{"outcome", table.Double}, {"outcome_none", table.Boolean}, {"outcome_known_at", table.Datetime}, {"outcome_revisions", table.Long},
+	{"label", table.Double}, {"label_none", table.Boolean}, {"label_known_at", table.Datetime}, {"label_revisions", table.Long},
 	{"latency_us", table.Long}, {"received", table.Datetime}, {"request", table.String}, {"row", table.Long}, {"bucket", table.Long},
 	{"missing", table.String}, {"unseen", table.String}, {"out_of_range", table.String},
 }
 
-var truthColumns = map[string]bool{"outcome": true, "outcome_none": true, "outcome_known_at": true, "outcome_revisions": true}
+var truthColumns = map[string]bool{"label": true, "label_none": true, "label_known_at": true, "label_revisions": true}
 
 // newLayout is the columns that hold predictions of all the signatures. An input that has two kinds gets the wider one.
 func newLayout(sigs []*registry.Signature, truth bool) layout {
@@ -185,19 +185,19 @@ func (b *builder) add(p *serve.Prediction, k *pick) {
 	}
 	text("decision", p.Label)
 	if b.truth {
-		number("outcome", k.truth.label)
+		number("label", k.truth.label)
 		if k.truth.state == unknown {
-			b.columns["outcome_none"].Append(table.Null)
-			b.columns["outcome_known_at"].Append(table.Null)
+			b.columns["label_none"].Append(table.Null)
+			b.columns["label_known_at"].Append(table.Null)
 		} else {
 			none := 0.0
 			if k.truth.state == withoutLabel {
 				none = 1
 			}
-			number("outcome_none", none)
-			number("outcome_known_at", float64(k.truth.known))
+			number("label_none", none)
+			number("label_known_at", float64(k.truth.known))
 		}
-		number("outcome_revisions", float64(k.revised))
+		number("label_revisions", float64(k.revised))
 	}
 	number("latency_us", float64(p.LatencyUS))
 	number("received", float64(p.Received))
