@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/trimtab-ml/trimtab/api/inference"
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/infra/blob"
@@ -160,12 +161,15 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Metrics: metrics})
 	native.RegisterEvents(p.router, events)
 	native.RegisterJobs(p.router, jobs)
+	native.RegisterProjects(p.router, projects)
 	native.RegisterPipeline(p.router, builder)
 	native.RegisterRuns(p.router, runs)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterRollouts(p.router, rollouts, serving)
 	native.RegisterRetrain(p.router, trainer, projects, jobs)
+	native.RegisterMonitors(p.router, watch)
+	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log})
 
 	// ---- start: handlers of jobs are registered by now
 	p.onStart(func(ctx context.Context) error { return runs.Abandon(ctx, time.Now().UTC()) })

@@ -101,7 +101,7 @@ func New(cfg Config) *Router {
 	spec := Access{Action: "api.describe", Resource: "api", Audit: Read}
 	r.Handle(http.MethodGet, Prefix+"/openapi.json", spec, serveSpec(r.spec, "application/openapi+json"))
 	r.Handle(http.MethodGet, Prefix+"/openapi.yaml", spec, serveSpec(r.specYAML, "application/openapi+yaml"))
-	r.mux.HandleFunc("/", r.wrap("unmatched", Access{Action: "api.miss", Resource: "api", Audit: Public}, r.miss))
+	r.mux.HandleFunc("/", r.wrap("unmatched", Access{Action: "api.miss", Resource: "api", Audit: Public, MaxBody: DefaultMaxBody}, r.miss))
 	return r
 }
 

@@ -145,7 +145,7 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	}
 	if b.req.PermuteLabels {
 		permute(train.y)
-		permute(f.y[:len(train.y)]) // the refit sees shuffled labels too; the rows that judge keep theirs
+		permute(f.y) // for the refit; the test rows, which judge, are a copy and keep theirs
 	}
 	train.describe()
 	judged, err := b.fit(ctx, train, "train")

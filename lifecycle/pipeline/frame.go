@@ -503,7 +503,7 @@ func (f *frame) describe() {
 			}
 			sort.Strings(in.Categories)
 		}
-		if lo <= hi && c.Kind != table.Boolean {
+		if lo <= hi && c.Kind != table.Boolean && c.Kind != table.Datetime { // time only goes on
 			in.Min, in.Max = &lo, &hi
 		}
 	}
