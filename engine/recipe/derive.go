@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
@@ -47,6 +48,7 @@ func (s Spec) Check() error {
 type Derivation struct {
 	inputs []Input
 	bound  []*Bound
+	reads  [][]int  // per input the places of the raw columns it reads
 	raw    []string // per input the bare column it is, or ""
 }
 
@@ -67,7 +69,11 @@ func Derive(inputs []Input, columns []string, zones map[string]*time.Location) (
 			return nil, fault.Wrap(err, fault.Invalid, "input %s", in.Name).WithHint("%s", fault.HintOf(err))
 		}
 		raw, _ := e.IsColumn()
-		d.bound, d.raw = append(d.bound, b), append(d.raw, raw)
+		var reads []int
+		for _, name := range e.Columns() {
+			reads = append(reads, slices.Index(columns, name))
+		}
+		d.bound, d.raw, d.reads = append(d.bound, b), append(d.raw, raw), append(d.reads, reads)
 	}
 	return d, nil
 }
@@ -92,8 +98,8 @@ func (d *Derivation) Table(t *table.Table) *table.Table {
 		}
 		c := &table.Column{Name: in.Name, Kind: in.Kind}
 		for k := range t.Rows {
-			for j, source := range t.Columns {
-				row[j] = source.Value(k)
+			for _, j := range d.reads[i] {
+				row[j] = t.Columns[j].Value(k)
 			}
 			c.Append(d.bound[i].Eval(row))
 		}

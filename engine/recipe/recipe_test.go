@@ -20,7 +20,7 @@ func randomTable(r *rand.Rand, rows int, wild bool) *table.Table {
 	x, y := &table.Column{Name: "x", Kind: table.Double}, &table.Column{Name: "y", Kind: table.Double}
 	n, b := &table.Column{Name: "n", Kind: table.Long}, &table.Column{Name: "b", Kind: table.Boolean}
 	s, u := &table.Column{Name: "s", Kind: table.String}, &table.Column{Name: "it's", Kind: table.String}
-	extremes := []float64{math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, 1e39, -1e39, 3.4028235677973366e38, 0, math.Copysign(0, -1)}
+	extremes := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, 1e39, -1e39, 3.4028235677973366e38, 0, math.Copysign(0, -1)}
 	for range rows {
 		number := func(v float64) table.Value {
 			switch {
@@ -532,6 +532,41 @@ func TestUnmarshalRefusesBrokenRecipes(t *testing.T) {
 			t.Errorf("%s: got %v, want a corrupt fault", b, err)
 		}
 	}
+}
+
+// FuzzFittedJSON: whatever is read can be run.
+func FuzzFittedJSON(f *testing.F) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for range 8 {
+		steps, err := ParseSteps(randomSteps(r))
+		if err != nil {
+			f.Fatal(err)
+		}
+		fitted, _, err := Fit(Spec{Inputs: testInputs(), Steps: steps}, randomTable(r, 40, false), make([]float64, 40), 3)
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := json.Marshal(fitted)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var fitted Fitted
+		if err := json.Unmarshal(b, &fitted); err != nil {
+			return
+		}
+		in, dst := make([]table.Value, len(fitted.Inputs())), make([]float32, len(fitted.FeatureNames()))
+		for _, v := range []table.Value{table.Null, table.Number(1), table.Text("a")} {
+			for i := range in {
+				in[i] = v
+			}
+			fitted.Row(in, dst)
+		}
+		_, _ = fitted.SQL("t")
+		_ = fitted.Digest()
+	})
 }
 
 func BenchmarkRow(b *testing.B) {
