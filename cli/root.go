@@ -21,7 +21,11 @@ var version = ""
 // commands are the nouns and verbs of the program, in the order of the help.
 var commands = []func(*Factory) *cobra.Command{
 	newDemoCommand,
+	newInitCommand,
+	newPlanCommand,
+	newApplyCommand,
 	newServerCommand,
+	newProjectsCommand,
 	newModelsCommand,
 	newRunsCommand,
 	newPredictCommand,
@@ -29,6 +33,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newEventsCommand,
 	newOpenCommand,
 	newDoctorCommand,
+	newSchemaCommand,
 	newAPICommand,
 	newVersionCommand,
 }
