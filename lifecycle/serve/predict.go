@@ -76,12 +76,16 @@ func (s *Service) Predict(ctx context.Context, deployment string, version int, b
 		}
 		p.Bucket = Bucket(l.deployment.Route.Salt, hashed)
 		if now, err = s.answer(l, first, version, b.Rows[i], i, p, now); err != nil {
+			if fault.CodeOf(err) == fault.Internal {
+				e.failed.Add(1)
+			}
 			return nil, err
 		}
 	}
 	scored := now
 	if err := s.cfg.Recorder.Record(ctx, l.deployment.LogLevel, preds); err != nil {
 		failed := time.Now()
+		e.failed.Add(int64(n))
 		for i := range preds {
 			l.resident[preds[i].Version].counters.failed(failed, 1)
 		}

@@ -53,7 +53,8 @@ type Service struct {
 type endpoint struct {
 	project, name, model string
 	live                 atomic.Pointer[live]
-	change               sync.Mutex // one change of live at a time
+	change               sync.Mutex   // one change of live at a time
+	failed               atomic.Int64 // rows not answered without the caller's fault
 }
 
 // live is what requests read: immutable, replaced as a whole.

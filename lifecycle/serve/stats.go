@@ -188,3 +188,13 @@ func (s *Service) Window(deployment string, version int) Stats {
 	}
 	return c.window(time.Now())
 }
+
+// Failed counts the rows of a deployment that were not answered although the caller made no mistake, since the server started: no
+// version gave a score, or the answer could not be logged. A row that the champion answered for its canary is not among them.
+func (s *Service) Failed(deployment string) int64 {
+	e := s.endpoint(deployment)
+	if e == nil {
+		return 0
+	}
+	return e.failed.Load()
+}
