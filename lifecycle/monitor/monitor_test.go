@@ -1,0 +1,553 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trimtab-ml/trimtab/engine/profile"
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
+	"github.com/trimtab-ml/trimtab/lifecycle/project"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve"
+)
+
+// start is a Monday.
+var start = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// plain is a signature of two independent numbers, a word, and a joined number by station and hour.
+func plain() *registry.Signature {
+	return &registry.Signature{Task: "binary", Label: "y", Inputs: []registry.Input{
+		{Name: "x", Kind: table.Double, Role: registry.RoleFeature, Unit: "km"}, {Name: "z", Kind: table.Double, Role: registry.RoleFeature},
+		{Name: "word", Kind: table.String, Role: registry.RoleFeature}, {Name: "station", Kind: table.String, Role: registry.RoleContext},
+		{Name: "hour", Kind: table.Datetime, Role: registry.RoleContext},
+		{Name: "temp", Kind: table.Double, Role: registry.RoleFeature, View: "weather", Entity: []string{"station"}, Time: "hour"},
+	}}
+}
+
+// nature draws rows of the signature plain; the weather of an hour is the same for all its rows.
+type nature struct {
+	r   *rand.Rand
+	sig *registry.Signature
+}
+
+func newNature(seed uint64) *nature {
+	return &nature{r: rand.New(rand.NewPCG(seed, 0)), sig: plain()}
+}
+
+func (n *nature) inputs(at time.Time) []table.Value {
+	hour := at.Truncate(time.Hour)
+	station := fmt.Sprintf("s%d", n.r.IntN(2))
+	weather := rand.New(rand.NewPCG(uint64(hour.Unix()), uint64(station[1])))
+	return []table.Value{
+		{F: n.r.NormFloat64()*10 + 50}, {F: n.r.ExpFloat64()}, table.Text(fmt.Sprintf("w%d", n.r.IntN(8))), table.Text(station),
+		{F: float64(hour.UnixMicro())}, {F: weather.NormFloat64()*8 + 60},
+	}
+}
+
+func (n *nature) row(at time.Time) feedback.Labeled {
+	p := 0.1 + 0.4*n.r.Float64()
+	y := 0.0
+	if n.r.Float64() < p {
+		y = 1
+	}
+	return feedback.Labeled{At: at.UnixMicro(), Version: 1, Signature: n.sig, Inputs: n.inputs(at), Scores: []float64{p},
+		HasLabel: true, Label: y, LabelKnownAt: at.Add(oneDay).UnixMicro()}
+}
+
+// reference is what a version trained on n rows of the year before knows.
+func (n *nature) reference(rows int) *profile.Reference {
+	t := &table.Table{Rows: rows}
+	cols := make([]*table.Column, len(n.sig.Inputs)+1)
+	for i, in := range n.sig.Inputs {
+		cols[i] = &table.Column{Name: in.Name, Kind: in.Kind}
+	}
+	cols[len(n.sig.Inputs)] = &table.Column{Name: profile.ScoreColumn, Kind: table.Double}
+	for i := range rows {
+		r := n.row(start.Add(-365*oneDay + time.Duration(i)*365*oneDay/time.Duration(rows)))
+		for j, v := range r.Inputs {
+			cols[j].Append(v)
+		}
+		cols[len(r.Inputs)].Append(table.Number(r.Scores[0]))
+	}
+	t.Columns = cols
+	return profile.BuildReference(t, profile.Options{SharedBy: map[string][]string{"temp": {"station", "hour"}}})
+}
+
+func watchAll() project.Monitor {
+	return project.Monitor{Quality: window(oneDay, "1 of 1"), Drift: window(oneWeek, "2 of 3"), Performance: &project.Performance{
+		Window: project.Duration(oneWeek), When: "abs(calibration_gap) > 0.05 || auc < 0.60", Times: "2 of 3"}}
+}
+
+// natureWorld is a world whose version 1 was trained on 20,000 rows of nature.
+func natureWorld(t *testing.T, seed uint64) (*world, *nature) {
+	w, n := newWorld(t, start, watchAll()), newNature(seed)
+	w.versions[1] = version{ref: n.reference(20_000), sig: n.sig, score: func([]table.Value) []float64 { return []float64{0.3} }}
+	w.preload()
+	return w, n
+}
+
+// live sends perDay rows of every day of [from, to), changed by change, and ticks at each day's end, two hours late.
+func (w *world) live(n *nature, from, to time.Time, perDay int, change func(at time.Time, r *feedback.Labeled)) {
+	w.t.Helper()
+	for d := from; d.Before(to); d = d.Add(oneDay) {
+		for i := range perDay {
+			at := d.Add(time.Duration(i) * oneDay / time.Duration(perDay))
+			r := n.row(at)
+			if change != nil {
+				change(at, &r)
+			}
+			w.predict(r)
+		}
+		w.tick(d.Add(oneDay + 2*time.Hour))
+	}
+}
+
+func (w *world) of(kind string) []Verdict {
+	var out []Verdict
+	for _, v := range w.verdicts {
+		if v.Kind == kind {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func TestDaysBeginAtMidnightAndWeeksOnMonday(t *testing.T) {
+	for at, want := range map[string]string{"2024-01-01T00:00:00Z": "2024-01-01", "2024-01-07T23:59:59Z": "2024-01-01", "1969-12-31T00:00:00Z": "1969-12-29"} {
+		when, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := instant(align(when.UnixMicro(), micros(oneWeek))).Format(time.DateOnly); got != want {
+			t.Errorf("the week of %s begins on %s, want %s", at, got, want)
+		}
+	}
+}
+
+func TestNothingIsAlarmedWithoutAChange(t *testing.T) {
+	w, n := natureWorld(t, 1)
+	w.live(n, start, start.Add(10*oneWeek), 100, nil)
+	over, columns := 0, 0
+	for _, v := range w.of(Drift) {
+		for _, c := range v.Columns {
+			columns++
+			if c.Over {
+				over++
+			}
+		}
+	}
+	if len(w.of(Drift)) != 10 || columns != 50 {
+		t.Fatalf("%d windows with %d columns, want 10 with 50: x, z, word, temp and the prediction", len(w.of(Drift)), columns)
+	}
+	if over > 0 {
+		t.Errorf("%d of %d columns are over the bar; the bar promises far below 5 %%", over, columns)
+	}
+	if a := w.alerts(AlertFilter{}); len(a) != 0 {
+		t.Errorf("alerts without a change: %s", text(a))
+	}
+	for _, v := range w.of(Quality) {
+		if v.State != Inconclusive && v.State != OK {
+			t.Errorf("quality of %s is %s: %s", v.From.Format(time.DateOnly), v.State, v.Summary)
+		}
+	}
+}
+
+func text(alerts []Alert) string {
+	var b strings.Builder
+	for _, a := range alerts {
+		fmt.Fprintf(&b, "\n  %s %s %s ×%d: %s", a.Kind, a.Subject, a.State, a.Count, a.Message)
+	}
+	return b.String()
+}
+
+func TestAShiftIsDriftInTheSecondWindowAndRecovers(t *testing.T) {
+	w, n := natureWorld(t, 2)
+	from, to := start.Add(2*oneWeek), start.Add(5*oneWeek)
+	w.live(n, start, start.Add(7*oneWeek), 100, func(at time.Time, r *feedback.Labeled) {
+		if !at.Before(from) && at.Before(to) {
+			r.Inputs[0].F += 8
+		}
+	})
+	var states []string
+	for _, v := range w.of(Drift) {
+		states = append(states, v.State)
+	}
+	if diff := cmp.Diff([]string{OK, OK, Attention, Off, Off, OK, OK}, states); diff != "" {
+		t.Error(diff)
+	}
+	v := w.of(Drift)[3]
+	if c := v.Columns[0]; c.Name != "x" || c.State != "drift" || c.OverIn != 2 || c.OverOf != 3 {
+		t.Errorf("the first column of the ranking is %+v", c)
+	}
+	alerts := w.alerts(AlertFilter{Kind: Drift})
+	if len(alerts) != 1 {
+		t.Fatalf("one alert is due:%s", text(alerts))
+	}
+	a := alerts[0]
+	if a.Subject != "inputs" || a.State != Resolved || a.Count != 2 || !strings.Contains(a.Message, "x") || !strings.Contains(a.Cause, "PSI") ||
+		!a.LastSeen.Equal(start.Add(5*oneWeek)) {
+		t.Errorf("alert %+v", a)
+	}
+	view, err := w.s.Drift(t.Context(), "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range view.Columns {
+		if len(c.History) != 7 || len(c.Histogram.Bars) == 0 || len(c.Histogram.Bars) > maxBars+4 {
+			t.Errorf("%s has a history of %d and %d bars", c.Name, len(c.History), len(c.Histogram.Bars))
+		}
+	}
+}
+
+// A week of 168 hours at two stations has at most 336 temperatures, however many rows share them.
+func TestRowsThatShareAValueCountOnce(t *testing.T) {
+	w, n := natureWorld(t, 3)
+	w.live(n, start, start.Add(oneWeek), 3000, nil)
+	v := w.of(Drift)[0]
+	c := v.column("temp")
+	if c.N != 21_000 || c.NEff != 336 {
+		t.Errorf("temp counts %d rows and %v values, want 21,000 and 336", c.N, c.NEff)
+	}
+	if c.Over {
+		t.Errorf("the temperature of 336 hours is said to drift: %+v", c.Stat)
+	}
+	if x := v.column("x"); x.NEff != 21_000 {
+		t.Errorf("x counts %v values, want all rows", x.NEff)
+	}
+}
+
+func TestQualityFindings(t *testing.T) {
+	day8 := start.Add(8 * oneDay)
+	for name, test := range map[string]struct {
+		change  func(r *rand.Rand, row *feedback.Labeled)
+		subject string
+		want    []string
+	}{
+		"missing": {func(r *rand.Rand, row *feedback.Labeled) {
+			if r.IntN(5) == 0 {
+				row.Inputs[1] = table.Null
+			}
+		}, "z", []string{"missing", "0 % in training"}},
+		"unseen words": {func(r *rand.Rand, row *feedback.Labeled) {
+			if r.IntN(10) == 0 {
+				row.Inputs[2] = table.Text("new")
+			}
+		}, "word", []string{"never seen"}},
+		"impossible numbers": {func(r *rand.Rand, row *feedback.Labeled) {
+			if r.IntN(20) == 0 {
+				row.Inputs[0].F = 1048
+			}
+		}, "x", []string{"far outside"}},
+		"another unit": {func(_ *rand.Rand, row *feedback.Labeled) { row.Inputs[0].F /= 1.609344 }, "x", nil},
+		"an offset":    {func(_ *rand.Rand, row *feedback.Labeled) { row.Inputs[0].F -= 200 }, "x", []string{"sudden shift", "another unit?"}},
+		"silence of a feed": {func(_ *rand.Rand, row *feedback.Labeled) { row.Inputs[5] = table.Null }, "temp",
+			[]string{"100 % missing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, n := natureWorld(t, 4)
+			w.live(n, start, start.Add(12*oneDay), 400, func(at time.Time, r *feedback.Labeled) {
+				if !at.Before(day8) && at.Before(day8.Add(2*oneDay)) {
+					test.change(n.r, r)
+				}
+			})
+			alerts := w.alerts(AlertFilter{Kind: Quality})
+			if test.want == nil {
+				if len(alerts) != 0 {
+					t.Errorf("a shift by an IQR and less is weather, not a fault:%s", text(alerts))
+				}
+				return
+			}
+			if len(alerts) != 1 {
+				t.Fatalf("one alert is due:%s", text(alerts))
+			}
+			a := alerts[0]
+			if a.Subject != test.subject || a.State != Resolved || a.Count != 2 || !cmp.Equal(a.Columns, []string{test.subject}) {
+				t.Errorf("alert %+v", a)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(a.Message, part) {
+					t.Errorf("message %q lacks %q", a.Message, part)
+				}
+			}
+		})
+	}
+}
+
+func TestSilenceIsAnAlert(t *testing.T) {
+	w, n := natureWorld(t, 5)
+	w.live(n, start, start.Add(4*oneDay), 300, nil)
+	w.tick(start.Add(7 * oneDay))
+	alerts := w.alerts(AlertFilter{})
+	if len(alerts) != 1 || alerts[0].Subject != Volume || alerts[0].State != Firing || alerts[0].Count != 1 {
+		t.Fatalf("alerts:%s", text(alerts))
+	}
+	w.live(n, start.Add(7*oneDay), start.Add(8*oneDay), 300, nil)
+	if a := w.alerts(AlertFilter{}); a[0].State != Resolved {
+		t.Errorf("rows are back:%s", text(a))
+	}
+}
+
+func TestCalibrationAndRankingAreToldApart(t *testing.T) {
+	w, n := natureWorld(t, 6)
+	w.live(n, start, start.Add(5*oneWeek), 150, func(at time.Time, r *feedback.Labeled) {
+		if at.After(start.Add(2 * oneWeek)) { // more positives in every score, in the same order
+			r.Label = 0
+			if n.r.Float64() < r.Scores[0]+0.3 {
+				r.Label = 1
+			}
+		}
+	})
+	w.tick(w.now.Add(3 * oneDay))
+	vs := w.of(Performance)
+	if len(vs) < 5 {
+		t.Fatalf("%d windows, want 5", len(vs))
+	}
+	var states []string
+	for _, v := range vs {
+		states = append(states, v.State)
+	}
+	if diff := cmp.Diff([]string{OK, OK, Attention, Off, Off}, states); diff != "" {
+		t.Error(diff)
+	}
+	v := vs[3]
+	if !strings.HasPrefix(v.Summary, "Calibration is off course, ranking holds: expected 30 %, was ") {
+		t.Errorf("summary %q", v.Summary)
+	}
+	if m := v.Metrics["auc"]; !(m.Lo < m.Value && m.Value < m.Hi) || m.N != v.N || v.N != 1050 {
+		t.Errorf("auc %+v of %d", m, v.N)
+	}
+	if gap := v.Metrics["calibration_gap"]; gap.Value > -0.25 || gap.Value < -0.35 || gap.Hi > -0.2 {
+		t.Errorf("calibration gap %+v", gap)
+	}
+	alerts := w.alerts(AlertFilter{Kind: Performance})
+	if len(alerts) != 1 || alerts[0].Count != 2 || !strings.Contains(alerts[0].Cause, "abs(calibration_gap) > 0.05") {
+		t.Errorf("alerts:%s", text(alerts))
+	}
+}
+
+func TestLateTruthMakesARevision(t *testing.T) {
+	w, n := natureWorld(t, 7)
+	late := start.Add(15 * oneDay)
+	w.live(n, start, start.Add(oneWeek), 150, func(at time.Time, r *feedback.Labeled) {
+		if n.r.IntN(5) > 1 {
+			r.LabelKnownAt = late.UnixMicro()
+		}
+	})
+	w.live(n, start.Add(oneWeek), start.Add(17*oneDay), 150, nil)
+	vs := w.of(Performance)
+	if len(vs) < 2 {
+		t.Fatalf("%d verdicts", len(vs))
+	}
+	if v := vs[0]; v.State != Inconclusive || v.Coverage > 0.45 || v.Revision != 1 {
+		t.Errorf("two fifths of the truth is %s at coverage %.2f", v.State, v.Coverage)
+	}
+	latest, err := w.s.Verdicts(t.Context(), "d", Performance, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := latest[len(latest)-1]
+	if first.Revision != 2 || first.State != OK || first.Coverage != 1 || !first.From.Equal(start) {
+		t.Errorf("after the rest of the truth: revision %d, %s, coverage %.2f", first.Revision, first.State, first.Coverage)
+	}
+}
+
+func TestTruthThatChangedIsJudgedAgain(t *testing.T) {
+	w, n := natureWorld(t, 8)
+	w.live(n, start, start.Add(10*oneDay), 150, nil)
+	before := w.of(Performance)[0]
+	for i := range w.rows {
+		w.rows[i].Label = 1
+	}
+	w.s.Late(t.Context(), "d", start, start.Add(time.Hour))
+	w.tick(start.Add(12 * oneDay))
+	vs := w.of(Performance)
+	after := vs[len(vs)-1]
+	if !after.From.Equal(before.From) || after.Revision != 2 || after.Metrics["prevalence"].Value != 1 {
+		t.Errorf("revision %d of %s has a prevalence of %v", after.Revision, after.From.Format(time.DateOnly), after.Metrics["prevalence"].Value)
+	}
+}
+
+// A version that was promoted is judged beside the first champion on the same rows, scored again where the log has no score of it.
+func TestTheFirstChampionIsTheBaseline(t *testing.T) {
+	w, n := natureWorld(t, 9)
+	w.versions[2] = version{ref: n.reference(5000), sig: n.sig}
+	w.preload()
+	w.live(n, start, start.Add(3*oneWeek), 150, func(at time.Time, r *feedback.Labeled) {
+		if at.After(start.Add(10 * oneDay)) {
+			r.Version = 2
+		}
+	})
+	vs := w.of(Performance)
+	same := vs[0]
+	if m := same.Metrics; m[Baseline+"log_loss"] != m["log_loss"] || m[Baseline+"version"].Value != 1 {
+		t.Errorf("week 1: %v and %v", m["log_loss"], m[Baseline+"log_loss"])
+	}
+	if same.Version != 1 || vs[1].Version != 2 {
+		t.Errorf("versions %d, %d, want 1, 2: the one with the most rows", same.Version, vs[1].Version)
+	}
+	mixed := vs[1].Metrics
+	if x := mixed[Baseline+"mean_prediction"].Value; math.Abs(x-0.3) > 0.01 {
+		t.Errorf("version 1 scores .3 everywhere, the baseline says %v", x)
+	}
+	if a, b := mixed["log_loss"].Value, mixed[Baseline+"log_loss"].Value; !(a < b) {
+		t.Errorf("log loss %v is not below the baseline's %v", a, b)
+	}
+}
+
+// essence is verdicts without what differs from run to run.
+func essence(t *testing.T, vs []Verdict) string {
+	t.Helper()
+	for i := range vs {
+		vs[i].ID, vs[i].MadeAt = "", time.Time{}
+	}
+	b, err := json.MarshalIndent(vs, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestVerdictsDoNotDependOnOrderConcurrencyOrRestarts(t *testing.T) {
+	n := newNature(10)
+	var rows []feedback.Labeled
+	for i := range 9 * 200 {
+		r := n.row(start.Add(time.Duration(i) * oneDay / 200))
+		r.ID = fmt.Sprintf("%08d", i)
+		if i%7 == 0 {
+			r.Arm, r.Version, r.ChampionVersion, r.Champion = serve.Canary, 2, 1, []float64{0.4}
+		}
+		rows = append(rows, r)
+	}
+	run := func(send func(w *world)) string {
+		w, _ := natureWorld(t, 10)
+		w.versions[2] = w.versions[1]
+		w.preload()
+		send(w)
+		w.tick(start.Add(9*oneDay + 2*time.Hour))
+		return essence(t, w.verdicts)
+	}
+	want := run(func(w *world) {
+		for _, r := range rows {
+			w.predict(r)
+		}
+	})
+	if !strings.Contains(want, `"kind": "performance"`) || !strings.Contains(want, `"kind": "drift"`) {
+		t.Fatal("the run judges too little to compare")
+	}
+	for name, send := range map[string]func(w *world){
+		"shuffled over goroutines": func(w *world) {
+			order := rand.New(rand.NewPCG(1, 1)).Perm(len(rows))
+			var wait sync.WaitGroup
+			for part := range 8 {
+				wait.Go(func() {
+					for i := part; i < len(order); i += 8 {
+						w.predict(rows[order[i]])
+					}
+				})
+			}
+			wait.Wait()
+		},
+		"restarted in the middle": func(w *world) {
+			for i, r := range rows {
+				if i == 1000 {
+					w.tick(instant(r.At))
+					w.restart()
+				}
+				w.predict(r)
+			}
+		},
+		"from the log alone": func(w *world) {
+			for _, r := range rows {
+				w.log(r)
+			}
+		},
+	} {
+		if diff := cmp.Diff(want, run(send)); diff != "" {
+			t.Errorf("%s: %s", name, diff[:min(len(diff), 2000)])
+		}
+	}
+}
+
+func TestARowAfterTheCloseMakesARevision(t *testing.T) {
+	w, n := natureWorld(t, 11)
+	w.live(n, start, start.Add(2*oneDay), 300, nil)
+	w.predict(n.row(start.Add(5 * time.Hour)))
+	w.tick(start.Add(4 * oneDay))
+	latest, err := w.s.Verdicts(t.Context(), "d", Quality, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := latest[len(latest)-1]; v.Revision != 2 || v.N != 301 {
+		t.Errorf("revision %d counts %d rows, want 2 and 301", v.Revision, v.N)
+	}
+}
+
+func TestAHookThatFailsIsCalledAgain(t *testing.T) {
+	w, n := natureWorld(t, 12)
+	calls := 0
+	w.s.hooks = append(w.s.hooks, func(_ context.Context, v Verdict) error {
+		if calls++; calls == 1 {
+			return fmt.Errorf("no")
+		}
+		return nil
+	})
+	for i := range 300 {
+		w.predict(n.row(start.Add(time.Duration(i) * time.Minute)))
+	}
+	w.now = start.Add(26 * time.Hour)
+	if err := w.s.Tick(t.Context(), "p", start, w.now); err == nil {
+		t.Fatal("the error of the hook is lost")
+	}
+	w.tick(start.Add(27 * time.Hour))
+	if calls != 2 {
+		t.Errorf("%d calls, want 2", calls)
+	}
+}
+
+func TestStates(t *testing.T) {
+	w, n := natureWorld(t, 13)
+	w.live(n, start, start.Add(9*oneDay), 300, nil)
+	s, err := w.s.State(t.Context(), "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.State != OK || len(s.Windows) != 3 || s.Windows[1].Rows != 600 || s.Windows[1].Times != "2 of 3" || s.Windows[1].Width != "1w" {
+		t.Errorf("state %+v", s)
+	}
+	p, err := w.s.Performance(t.Context(), "d", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Windows) != 1 || len(p.Open) != 1 || p.Open[0].Rows != 600 || p.Open[0].N != 326 { // the rows of Monday, and 26 of Tuesday until two o'clock, are known
+		t.Errorf("%d windows, open %+v", len(p.Windows), p.Open)
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	n := newNature(1)
+	s := New(Options{})
+	p := Plan{Project: "p", Deployment: "d", Model: "m", Monitor: watchAll()}
+	s.adopt([]Plan{p})
+	found, _ := s.watches.Load("d")
+	found.(*watch).layouts.Store(1, newLayout(1, n.reference(5000), n.sig))
+	recs := make([]serve.Prediction, 1024)
+	for i := range recs {
+		r := n.row(start.Add(time.Duration(i) * time.Minute))
+		recs[i] = serve.Prediction{At: r.At, Version: 1, Signature: r.Signature, Inputs: r.Inputs, Scores: r.Scores}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		s.Observe("d", recs[i&1023:i&1023+1])
+	}
+}
