@@ -145,8 +145,8 @@ func printPlan(io *term.IO, plan pipeline.Plan) {
 }
 
 type applyOptions struct {
-	path, cause, force, at string
-	noWait                 bool
+	path, cause, reason, at string
+	force, noWait           bool
 }
 
 func newApplyCommand(f *Factory) *cobra.Command {
@@ -158,7 +158,7 @@ func newApplyCommand(f *Factory) *cobra.Command {
 			"same file with the same data makes no new model version. A gate that is not met ends with exit code 6.",
 		Example: "  trimtab apply\n" +
 			"  trimtab apply -f examples/flights/trimtab.yaml\n" +
-			"  trimtab apply --force-gate \"known regression, agreed with ops\"\n" +
+			"  trimtab apply --force --reason \"known regression, agreed with ops\"\n" +
 			"  trimtab apply --json --no-wait",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), f, o) },
@@ -166,7 +166,8 @@ func newApplyCommand(f *Factory) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.path, "file", "f", "", "the file, or its folder (default: the nearest trimtab.yaml, here or above)")
 	flags.StringVar(&o.cause, "cause", "", "why, for the history")
-	flags.StringVar(&o.force, "force-gate", "", "release past a refusing gate, for this reason; it is recorded and shown")
+	flags.BoolVar(&o.force, "force", false, "release past a refusing gate; needs --reason, is recorded and shown")
+	flags.StringVar(&o.reason, "reason", "", "why the gate is passed over")
 	flags.StringVar(&o.at, "at", "", "move a replay's clock to this time first (RFC 3339)")
 	flags.BoolVar(&o.noWait, "no-wait", false, "print the job and leave it to a running server")
 	return cmd
@@ -178,8 +179,11 @@ func runApply(ctx context.Context, f *Factory, o applyOptions) error {
 		return err
 	}
 	body.Cause = o.cause
-	if o.force != "" {
-		body.Force = &applyForce{Reason: o.force}
+	if o.force != (o.reason != "") {
+		return &term.UsageError{Err: fault.New(fault.Invalid, "--force and --reason TEXT go together"), Command: "trimtab apply"}
+	}
+	if o.force {
+		body.Force = &applyForce{Reason: o.reason}
 	}
 	if o.at != "" {
 		at, err := time.Parse(time.RFC3339, o.at)

@@ -105,7 +105,7 @@ func lookAt(ctx context.Context, f *Factory, path string) (*project.Look, error)
 	return look, errors.Join(err, tables.Close())
 }
 
-// pathFrom is how a file in dir calls path: relative when both lie in one tree, with slashes.
+// pathFrom is how a file in dir calls path, with slashes: relative when it lies in that folder or below, else absolute.
 func pathFrom(dir, path string) (string, error) {
 	from, err := filepath.Abs(dir)
 	if err != nil {
@@ -116,7 +116,7 @@ func pathFrom(dir, path string) (string, error) {
 		return "", err
 	}
 	rel, err := filepath.Rel(from, to)
-	if err != nil || strings.HasPrefix(rel, filepath.Join("..", "..", "..")) {
+	if err != nil || !filepath.IsLocal(rel) {
 		return filepath.ToSlash(to), nil
 	}
 	return filepath.ToSlash(rel), nil

@@ -171,8 +171,11 @@ func (d *draft) findKey(label string) {
 			continue
 		}
 		s := 1
-		if idLike(c.Name) {
+		switch {
+		case idLike(c.Name):
 			s = 2
+		case c.Kind == table.Long && c.Max-c.Min+1 != float64(d.look.Rows):
+			s = 0 // an amount that happens to differ from row to row, not a running number
 		}
 		if s > score {
 			d.key, score = c, s

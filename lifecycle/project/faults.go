@@ -96,13 +96,9 @@ func (f *faults) err() error {
 }
 
 // nearest is the candidate closest to the word by edit distance with swaps, when it is close enough to be a slip:
-// a third of the letters at most, or one of two.
+// a third of the letters at most, rounded.
 func nearest(word string, candidates []string) (string, bool) {
-	best, limit := "", len(word)/3
-	if len(word) == 2 {
-		limit = 1
-	}
-	bestDistance := limit + 1
+	best, bestDistance := "", (len(word)+1)/3+1
 	lower := strings.ToLower(strings.ReplaceAll(word, "-", "_"))
 	for _, c := range candidates {
 		if d := editDistance(lower, strings.ToLower(strings.ReplaceAll(c, "-", "_"))); d < bestDistance {
