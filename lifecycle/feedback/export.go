@@ -56,7 +56,7 @@ func (s *Service) Export(ctx context.Context, deployment, path string) error {
 		}
 		files = append(files, duck.Literal(file))
 	}
-	err = s.cfg.Duck.Exec(ctx, "COPY (SELECT * FROM read_parquet(["+strings.Join(files, ", ")+"]) ORDER BY at, key, prediction_id) TO "+duck.Literal(path)+" ("+duck.ParquetOptions+")")
+	err = s.cfg.Duck.Exec(ctx, "COPY (SELECT * FROM read_parquet(["+strings.Join(files, ", ")+"]) ORDER BY \"at\", \"key\", prediction_id) TO "+duck.Literal(path)+" ("+duck.ParquetOptions+")")
 	if err != nil {
 		return fmt.Errorf("export the log of %q: %w", deployment, err)
 	}

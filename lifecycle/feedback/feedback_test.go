@@ -42,7 +42,12 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: day}
+	return worldIn(t, t.TempDir())
+}
+
+func worldIn(t testing.TB, dir string) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, now: day}
 	db, err := catalog.Open(t.Context(), filepath.Join(w.dir, "catalog.db"), feedback.Schema)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
@@ -62,6 +67,14 @@ func (w *world) open() {
 	var err error
 	w.service, err = feedback.Open(context.Background(), w.cfg)
 	must(w.t, err)
+}
+
+// reopenBlobs forgets which blobs were verified, as a restart does.
+func (w *world) reopenBlobs() {
+	w.t.Helper()
+	blobs, err := blob.NewFile(filepath.Join(w.dir, "blobs"), blob.Disk{})
+	must(w.t, err)
+	w.cfg.Blobs = blobs
 }
 
 // restart closes the service and opens it on the same files.
