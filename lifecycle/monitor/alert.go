@@ -49,7 +49,7 @@ type Alert struct {
 	Cause      string             `json:"cause" doc:"metric, values, bar and window"`
 	Values     map[string]float64 `json:"values,omitempty"`
 	Version    int                `json:"version"`
-	Verdict    string             `json:"verdict" doc:"id of the last verdict that showed it"`
+	Verdict    string             `json:"verdict" doc:"id of the verdict that its message is of"`
 	Link       string             `json:"link" doc:"path of the page that shows it"`
 }
 
@@ -85,6 +85,9 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 			if old.LastSeen.Before(a.LastSeen) {
 				a.Count++
 			}
+			if gravity(&a) < gravity(&old) { // what it was about at its worst
+				a.Message, a.Cause, a.Values, a.Columns, a.Verdict = old.Message, old.Cause, old.Values, old.Columns, old.Verdict
+			}
 			if err := updateAlert(ctx, tx, &a); err != nil {
 				return err
 			}
@@ -119,6 +122,17 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 		}
 	}
 	return nil
+}
+
+// gravity orders what a quality alert is about; other kinds are always about the same.
+func gravity(a *Alert) int {
+	worst := 0
+	for kind, g := range map[string]int{"missing": 1, "unseen": 2, "out_of_range": 3, "break": 4} {
+		if _, ok := a.Values[kind]; ok && a.Kind == Quality {
+			worst = max(worst, g)
+		}
+	}
+	return worst
 }
 
 // announce records what happened to an alert and queues it for the webhooks.

@@ -97,9 +97,10 @@ func replay(t *testing.T, from, to string, fault time.Time) *world {
 }
 
 func TestTemperaturesInCelsiusAreNamed(t *testing.T) {
-	for _, fault := range []time.Time{
-		time.Date(2013, 8, 12, 0, 0, 0, 0, time.UTC),
-		time.Date(2013, 8, 20, 4, 0, 0, 0, time.UTC), // midnight in New York: the first UTC day is mixed
+	for fault, want := range map[time.Time]string{
+		time.Date(2013, 8, 12, 0, 0, 0, 0, time.UTC): "10 % missing",
+		// Midnight in New York: the first UTC day is mixed. Seven in a hundred temperatures were really missing the day before.
+		time.Date(2013, 8, 20, 4, 0, 0, 0, time.UTC): "sudden shift",
 	} {
 		w := replay(t, "2013-08-01", "2013-08-25", fault)
 		var temp []Alert
@@ -112,7 +113,7 @@ func TestTemperaturesInCelsiusAreNamed(t *testing.T) {
 			t.Fatalf("one alert about temp is due:%s", text(w.alerts(AlertFilter{})))
 		}
 		a := temp[0]
-		if a.State != Resolved || a.Count < 2 || !strings.Contains(a.Message, "°F sent as °C") || !strings.Contains(a.Message, "missing") {
+		if a.State != Resolved || a.Count < 2 || !strings.Contains(a.Message, "°F sent as °C") || !strings.Contains(a.Message, want) {
 			t.Errorf("alert %s ×%d: %s", a.State, a.Count, a.Message)
 		}
 		if opened := a.OpenedAt.Sub(fault); opened < 0 || opened > 30*time.Hour {
