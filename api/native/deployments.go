@@ -55,10 +55,6 @@ type deploymentsOutput struct {
 	}
 }
 
-type deploymentInput struct {
-	Name string `path:"name"`
-}
-
 type deploymentOutput struct{ Body Deployment }
 
 // OutcomeInput is a piece of ground truth as it is sent.
@@ -73,7 +69,7 @@ type OutcomeInput struct {
 }
 
 type outcomesInput struct {
-	deploymentInput
+	DeploymentPath
 	Body struct {
 		Outcomes []OutcomeInput `json:"outcomes" minItems:"1" maxItems:"10000"`
 	}
@@ -91,7 +87,7 @@ type outcomesOutput struct {
 }
 
 type logInput struct {
-	deploymentInput
+	DeploymentPath
 	Limit int `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 }
 
@@ -188,7 +184,7 @@ func (d *deployments) list(ctx context.Context, in *deploymentsInput) (*deployme
 	return out, nil
 }
 
-func (d *deployments) show(ctx context.Context, in *deploymentInput) (*deploymentOutput, error) {
+func (d *deployments) show(ctx context.Context, in *DeploymentPath) (*deploymentOutput, error) {
 	s, err := d.serving.Get(ctx, in.Name)
 	if err != nil {
 		return nil, err

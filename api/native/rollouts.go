@@ -12,8 +12,8 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
-// RolloutPath names a deployment in a path.
-type RolloutPath struct {
+// DeploymentPath names a deployment in a path.
+type DeploymentPath struct {
 	Name string `path:"name"`
 }
 
@@ -26,7 +26,7 @@ type rolloutsOutput struct {
 }
 
 type releaseInput struct {
-	RolloutPath
+	DeploymentPath
 	Body struct {
 		Version int    `json:"version" minimum:"1"`
 		Reason  string `json:"reason" minLength:"1"`
@@ -35,14 +35,14 @@ type releaseInput struct {
 }
 
 type reasonInput struct {
-	RolloutPath
+	DeploymentPath
 	Body struct {
 		Reason string `json:"reason" minLength:"1"`
 	}
 }
 
 type rollbackInput struct {
-	RolloutPath
+	DeploymentPath
 	Body struct {
 		Version int    `json:"version,omitempty" doc:"0 is the champion before this one"`
 		Reason  string `json:"reason" minLength:"1"`
@@ -55,7 +55,7 @@ type deploymentRoute struct{ Body *serve.Deployment }
 func RegisterRollouts(r *route.Router, s *rollout.Service, serving *serve.Service) {
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/deployments/{name}/rollouts", Summary: "List a deployment's rollouts, newest first"},
 		route.Access{Action: "rollout.list", Resource: "deployment/{name}", Audit: route.Read},
-		func(ctx context.Context, in *RolloutPath) (*rolloutsOutput, error) {
+		func(ctx context.Context, in *DeploymentPath) (*rolloutsOutput, error) {
 			out := &rolloutsOutput{}
 			var err error
 			out.Body.Items, err = s.List(ctx, in.Name)
@@ -63,7 +63,7 @@ func RegisterRollouts(r *route.Router, s *rollout.Service, serving *serve.Servic
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/deployments/{name}/rollout", Summary: "Show the rollout under way, or the last one"},
 		route.Access{Action: "rollout.read", Resource: "deployment/{name}", Audit: route.Read},
-		func(ctx context.Context, in *RolloutPath) (*rolloutOutput, error) {
+		func(ctx context.Context, in *DeploymentPath) (*rolloutOutput, error) {
 			all, err := s.List(ctx, in.Name)
 			if err != nil {
 				return nil, err

@@ -56,7 +56,7 @@ func (r *replay) summary(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	defer db.Close()
-	t, err := db.Table(ctx, "SELECT prediction_id, at, score AS live, _score AS frozen, label FROM read_parquet("+duck.Literal(scored)+") ORDER BY at, prediction_id")
+	t, err := db.Table(ctx, "SELECT prediction_id, \"at\", score AS live, _score AS frozen, label FROM read_parquet("+duck.Literal(scored)+") ORDER BY \"at\", prediction_id")
 	if err != nil {
 		return nil, fmt.Errorf("read the scored log: %w", err)
 	}

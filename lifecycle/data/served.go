@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/duck"
-	"time"
 )
 
 // AppendServed makes a version with the parts of the latest one and the given served parts. A part with the Source of an earlier served part takes
@@ -36,7 +37,7 @@ func (s *Service) AppendServed(ctx context.Context, tx *catalog.Tx, project, dat
 	v := &Version{Project: project, Dataset: dataset, Cause: cause, AsOf: asOf, Quarantined: before.Quarantined, QuarantineBlob: before.QuarantineBlob, Sources: before.Sources}
 	v.Parts = append(v.Parts, before.Parts...)
 	for _, sp := range parts {
-		part, err := g.served(ctx, sp)
+		part, err := g.served(ctx, sp, before)
 		if err != nil {
 			return nil, err
 		}
@@ -59,8 +60,9 @@ func (s *Service) AppendServed(ctx context.Context, tx *catalog.Tx, project, dat
 	return s.commit(ctx, tx, v, before, func() error { return s.profile(ctx, g.duck, v) })
 }
 
-// served takes a Parquet file in as a part; nil when it has no rows.
-func (g *staging) served(ctx context.Context, sp ServedPart) (*Part, error) {
+// served takes a Parquet file in as a part; nil when it has no rows. A column that the dataset has keeps the dataset's type: the pieces
+// of a key come out of the log as text.
+func (g *staging) served(ctx context.Context, sp ServedPart, before *Version) (*Part, error) {
 	hash := sp.Blob
 	if hash == "" {
 		var err error
@@ -75,6 +77,14 @@ func (g *staging) served(ctx context.Context, sp ServedPart) (*Part, error) {
 	columns, err := describe(ctx, g.duck, "read_parquet("+duck.Literal(path)+")")
 	if err != nil {
 		return nil, fmt.Errorf("read the served rows %s: %w", sp.Source, err)
+	}
+	if list, differs := recast(columns, before); differs {
+		file := g.path("served")
+		if err := g.duck.Exec(ctx, "COPY (SELECT "+list+" FROM read_parquet("+duck.Literal(path)+")) TO "+duck.Literal(file)+" ("+duck.ParquetOptions+")"); err != nil {
+			return nil, fmt.Errorf("take the served rows %s in: %w", sp.Source, err)
+		}
+		sp.Path, sp.Blob = file, ""
+		return g.served(ctx, sp, before)
 	}
 	n, err := g.duck.Scalar(ctx, "SELECT count(*) AS n FROM read_parquet("+duck.Literal(path)+")")
 	if err != nil {
@@ -103,4 +113,17 @@ func (g *staging) served(ctx context.Context, sp ServedPart) (*Part, error) {
 	}
 	part.Bytes = info.Size()
 	return part, nil
+}
+
+// recast selects the columns with the kinds that the dataset gives them; differs tells whether any has another.
+func recast(columns []sniffedColumn, before *Version) (list string, differs bool) {
+	items := make([]string, len(columns))
+	for i, c := range columns {
+		items[i] = c.raw
+		if f := before.Field(c.name); f != nil && f.Kind != c.kind {
+			items[i] = "TRY_CAST(" + c.raw + " AS " + f.SQLType + ") AS " + c.raw
+			differs = true
+		}
+	}
+	return strings.Join(items, ", "), differs
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"path"
 	"sort"
+	"strconv"
 
 	"github.com/zeebo/blake3"
 
@@ -124,7 +125,7 @@ func (s *Service) Save(ctx context.Context, p *Package, golden *Golden, ev *Eval
 	if err != nil {
 		return nil, "", fmt.Errorf("encode model: %w", err)
 	}
-	graph, err := onnx.Export(p.inputs(), p.Fitted, p.Learned, map[string]string{"trimtab.model": p.Model, "trimtab.label": p.Signature.Label})
+	graph, err := onnx.Export(p.inputs(), p.Fitted, p.Learned, map[string]string{"trimtab.model": p.Model, "trimtab.label": p.Signature.Label, onnx.Threshold: strconv.FormatFloat(p.Threshold, 'g', -1, 64)})
 	if err != nil {
 		return nil, "", fmt.Errorf("export to ONNX: %w", err)
 	}

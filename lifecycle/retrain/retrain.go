@@ -183,7 +183,13 @@ func (s *Service) guards(ctx context.Context, p *project.Project, now time.Time)
 			continue
 		}
 		if t.State == Training {
-			return "a training runs already", nil
+			job, err := s.jobs.Get(ctx, t.JobID)
+			if err != nil {
+				return "", err
+			}
+			if !job.Final() { // a job that ended without telling, by a defect, must not hold the policy back for good
+				return "a training runs already", nil
+			}
 		}
 		if t.Policy != "manual" && now.Sub(t.At) < policy.Cooldown.D() {
 			return fmt.Sprintf("cooldown of %s since the training of %s", policy.Cooldown, t.At.Format("2 Jan 15:04")), nil
@@ -251,10 +257,7 @@ func (s *Service) train(ctx context.Context, r *queue.Running, a args) (int, err
 		return 0, err
 	}
 	if len(parts) > 0 {
-		if err := s.db.Write(ctx, func(tx *catalog.Tx) error {
-			_, err := s.datasets.AppendServed(ctx, tx, a.Project, model.From, parts, a.Cause, a.AsOf)
-			return err
-		}); err != nil {
+		if _, err := s.datasets.AppendServed(ctx, nil, a.Project, model.From, parts, a.Cause, a.AsOf); err != nil {
 			return 0, err
 		}
 	}
