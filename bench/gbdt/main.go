@@ -2,7 +2,7 @@
 // the same trees, leaves and bins, one run of each in turn on one thread and on two, and writes the result to its
 // section of bench/RESULTS.md.
 //
-//	go run ./bench/gbdt [-repeats 3] [-synthetic 500000] [-results bench/RESULTS.md]
+//	go run ./bench/gbdt [-repeats 3] [-synthetic 300000] [-results bench/RESULTS.md]
 //
 // LightGBM comes from PyPI into .cache/bench-gbdt; set TRIMTAB_BENCH_PYTHON to use a Python that has it already.
 package main
@@ -47,6 +47,13 @@ type cost struct {
 	Version   string
 }
 
+// entry is a data set and the tree sizes to train on it.
+type entry struct {
+	name        string
+	train, test learn.Set
+	leaves      []int
+}
+
 // contest is one data set at one setting.
 type contest struct {
 	name        string
@@ -57,7 +64,7 @@ type contest struct {
 
 func main() {
 	repeats := flag.Int("repeats", 3, "runs of each side; the one with the least CPU counts")
-	synthetic := flag.Int("synthetic", 500_000, "training rows of the synthetic set; 0 leaves it out")
+	synthetic := flag.Int("synthetic", 300_000, "training rows of the synthetic set; 0 leaves it out")
 	results := flag.String("results", "bench/RESULTS.md", "file whose section is written; empty to print only")
 	flag.Parse()
 	if err := run(*repeats, *synthetic, *results); err != nil {
@@ -76,16 +83,16 @@ func run(repeats, synthetic int, results string) error {
 	if err != nil {
 		return err
 	}
-	sets := []contest{{name: "flights", train: train, test: test}}
+	sets := []entry{{"flights", train, test, []int{31, 255}}}
 	if synthetic > 0 {
 		train, test := particles(synthetic, 1), particles(100_000, 2)
-		sets = append(sets, contest{name: "synthetic", train: train, test: test})
+		sets = append(sets, entry{"synthetic", train, test, []int{31}})
 	}
 	var done []contest
 	for _, s := range sets {
-		for _, leaves := range []int{31, 255} {
+		for _, leaves := range s.leaves {
 			for _, threads := range []int{1, 2} {
-				c := s
+				c := contest{name: s.name, train: s.train, test: s.test}
 				c.job = job{Columns: c.train.X.Cols, Rounds: 100, Leaves: leaves, Bins: 255, LearningRate: 0.1,
 					MinLeaf: 20, MinHessian: 1e-3, L2: 1, Threads: threads}
 				if err := c.measure(ctx, python, repeats); err != nil {

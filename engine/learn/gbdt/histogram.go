@@ -47,7 +47,8 @@ type arena struct {
 func newArena(d *binned, workers int) *arena {
 	a := &arena{cells: d.cells, scratch: make([][]int64, workers)}
 	for w := range a.scratch {
-		a.scratch[w] = make([]int64, d.stride*256)
+		// Four columns more than there are: the kernel's pointer steps past the last ones and must stay in the slice.
+		a.scratch[w] = make([]int64, (d.stride+4)*256)
 	}
 	return a
 }

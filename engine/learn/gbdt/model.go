@@ -159,7 +159,8 @@ func Load(r *wire.Reader, version uint32) (*Model, error) {
 // maxFeatures bounds what a model file may claim, so that a few altered bytes cannot ask for gigabytes.
 const maxFeatures = 1 << 24
 
-// check makes sure that no prediction can leave the arrays or fail to end.
+// check makes sure that no prediction can leave the arrays or fail to end, and that each node has one parent at most,
+// without which a small file could unfold into a huge tree.
 func (m *Model) check() error {
 	k := len(m.Base)
 	switch {
@@ -188,6 +189,7 @@ func (t *Tree) check(features int) error {
 		len(t.Value) != n || len(t.Gain) != n || len(t.Cover) != n {
 		return fault.New(fault.Corrupt, "its arrays differ in length")
 	}
+	reached := make([]bool, n)
 	for i, f := range t.Feature {
 		if f == -1 {
 			continue
@@ -196,9 +198,10 @@ func (t *Tree) check(features int) error {
 			return fault.New(fault.Corrupt, "node %d splits on feature %d of %d", i, f, features)
 		}
 		for _, child := range [2]int32{t.Left[i], t.Right[i]} {
-			if int(child) <= i || int(child) >= n {
-				return fault.New(fault.Corrupt, "node %d has child %d of %d", i, child, n)
+			if int(child) <= i || int(child) >= n || reached[child] {
+				return fault.New(fault.Corrupt, "node %d has child %d of %d, which cannot be", i, child, n)
 			}
+			reached[child] = true
 		}
 	}
 	return nil
