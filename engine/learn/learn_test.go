@@ -86,10 +86,7 @@ func encoded(t testing.TB, m learn.Model) []byte {
 // The same set, parameters and seed give the same bytes however many workers share the work. The set is larger than
 // every piece that work is cut into, so that each stage really is shared.
 func TestSameBytesForAnyWorkers(t *testing.T) {
-	rows := 70_000
-	if testing.Short() {
-		rows = 40_000
-	}
+	const rows = 40_000
 	for _, k := range kinds {
 		t.Run(fmt.Sprint(k.name, " ", k.task), func(t *testing.T) {
 			t.Parallel()
