@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/duck"
@@ -53,34 +52,15 @@ func LookAt(ctx context.Context, d *duck.DB, path string) (*project.Look, error)
 	}
 	relation := "(SELECT " + p.names() + " FROM read_parquet(" + duck.Literal(stage) + "))"
 	look := &project.Look{Path: path, Format: src.format}
-	counts := []string{"count(*) AS n"}
-	for i, f := range p.fields {
-		c := duck.Quote(f.Name)
-		counts = append(counts, fmt.Sprintf("count(%s) AS c%d, count(DISTINCT %s) AS d%d", c, i, c, i))
-		if f.Kind == table.Double || f.Kind == table.Long {
-			counts = append(counts, fmt.Sprintf("min(%s)::DOUBLE AS low%d, max(%s)::DOUBLE AS high%d", c, i, c, i))
+	for _, f := range p.fields {
+		c, err := lookColumn(ctx, g.duck, relation, f, look)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", src.name, err)
 		}
+		look.Columns = append(look.Columns, *c)
 	}
-	row, err := g.duck.Scalar(ctx, "SELECT "+strings.Join(counts, ", ")+" FROM "+relation)
-	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", src.name, err)
-	}
-	look.Rows = int64(row["n"].F)
 	if look.Rows == 0 {
 		return nil, fault.New(fault.Invalid, "the file has no rows").At(fault.Position{File: src.name, Line: 1}).WithHint("was its export finished?")
-	}
-	for i, f := range p.fields {
-		present, distinct := int64(row[fmt.Sprintf("c%d", i)].F), int64(row[fmt.Sprintf("d%d", i)].F)
-		c := project.LookColumn{Name: f.Name, Kind: f.Kind, Nulls: look.Rows - present, Distinct: distinct, Unique: distinct == look.Rows,
-			Min: row[fmt.Sprintf("low%d", i)].F, Max: row[fmt.Sprintf("high%d", i)].F}
-		if f.Kind == table.String && distinct <= lookValues {
-			t, err := g.duck.Table(ctx, fmt.Sprintf("SELECT %[1]s AS v FROM %[2]s WHERE %[1]s IS NOT NULL GROUP BY v ORDER BY count(*) DESC, v", duck.Quote(f.Name), relation))
-			if err != nil {
-				return nil, err
-			}
-			c.Values = t.Columns[0].Strings
-		}
-		look.Columns = append(look.Columns, c)
 	}
 	// Every n-th row, so that the sample spans the file.
 	step := max(1, look.Rows/lookSample)
@@ -89,4 +69,29 @@ func LookAt(ctx context.Context, d *duck.DB, path string) (*project.Look, error)
 		return nil, err
 	}
 	return look, os.Remove(stage)
+}
+
+// lookColumn describes one column over all rows, and sets the number of rows.
+func lookColumn(ctx context.Context, d *duck.Session, relation string, f Field, look *project.Look) (*project.LookColumn, error) {
+	name := duck.Quote(f.Name)
+	list := "count(*) AS n, count(" + name + ") AS present, count(DISTINCT " + name + ") AS different"
+	if f.Kind == table.Double || f.Kind == table.Long {
+		list += ", min(" + name + ")::DOUBLE AS low, max(" + name + ")::DOUBLE AS high"
+	}
+	row, err := d.Scalar(ctx, "SELECT "+list+" FROM "+relation)
+	if err != nil {
+		return nil, err
+	}
+	look.Rows = int64(row["n"].F)
+	distinct := int64(row["different"].F)
+	c := &project.LookColumn{Name: f.Name, Kind: f.Kind, Nulls: look.Rows - int64(row["present"].F), Distinct: distinct, Unique: distinct == look.Rows,
+		Min: row["low"].F, Max: row["high"].F}
+	if f.Kind == table.String && distinct <= lookValues {
+		t, err := d.Table(ctx, fmt.Sprintf("SELECT %[1]s AS v FROM %[2]s WHERE %[1]s IS NOT NULL GROUP BY v ORDER BY count(*) DESC, v", name, relation))
+		if err != nil {
+			return nil, err
+		}
+		c.Values = t.Columns[0].Strings
+	}
+	return c, nil
 }

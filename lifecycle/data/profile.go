@@ -125,22 +125,17 @@ func describeRows(ctx context.Context, d *duck.Session, relation string, fields 
 	if len(fields) == 0 {
 		return p, nil
 	}
-	// A look at some rows decides, column by column, whether its values can be counted one by one.
-	distinct := make([]string, len(fields))
-	for i, f := range fields {
-		distinct[i] = fmt.Sprintf("count(DISTINCT %s) AS d%d", duck.Quote(f.Name), i)
-	}
-	guess, err := d.Scalar(ctx, fmt.Sprintf("SELECT count(*) AS n, %s FROM (SELECT * FROM %s LIMIT %d)", strings.Join(distinct, ", "), relation, looked))
+	few, err := fewDistinct(ctx, d, relation, fields)
 	if err != nil {
 		return nil, err
 	}
 	for i, f := range fields {
 		c := ColumnProfile{Name: f.Name, Kind: f.Kind, Unit: f.Unit, Zone: f.Zone, Personal: f.Personal}
-		few := rows <= fewValues || guess[fmt.Sprintf("d%d", i)].F <= guess["n"].F/2
-		if few {
-			few, err = c.countValues(ctx, d, relation, rows)
+		counted := rows <= fewValues || few[i]
+		if counted {
+			counted, err = c.countValues(ctx, d, relation, rows)
 		}
-		if err == nil && !few {
+		if err == nil && !counted {
 			err = c.summarise(ctx, d, relation, rows)
 		}
 		if err != nil {
@@ -152,6 +147,28 @@ func describeRows(ctx context.Context, d *duck.Session, relation string, fields 
 		p.Columns[i] = c
 	}
 	return p, nil
+}
+
+// fewDistinct looks at some rows to decide, column by column, whether its values can be counted one by one. It looks at some columns at a time,
+// because each takes memory.
+func fewDistinct(ctx context.Context, d *duck.Session, relation string, fields []Field) ([]bool, error) {
+	few := make([]bool, 0, len(fields))
+	for columns := range slices.Chunk(fields, 16) {
+		list := make([]string, len(columns))
+		names := make([]string, len(columns))
+		for i, f := range columns {
+			names[i] = duck.Quote(f.Name)
+			list[i] = fmt.Sprintf("count(DISTINCT %s) AS d%d", names[i], i)
+		}
+		row, err := d.Scalar(ctx, fmt.Sprintf("SELECT count(*) AS n, %s FROM (SELECT %s FROM %s LIMIT %d)", strings.Join(list, ", "), strings.Join(names, ", "), relation, looked))
+		if err != nil {
+			return nil, err
+		}
+		for i := range columns {
+			few = append(few, row[fmt.Sprintf("d%d", i)].F <= row["n"].F/2)
+		}
+	}
+	return few, nil
 }
 
 // cell is the expression that the profile reads a column by: booleans and times as numbers, infinite values left out.

@@ -13,11 +13,11 @@ import (
 // QuarantinedRow is one row that failed, as JSON shows it.
 type QuarantinedRow struct {
 	Source string         `json:"source"`
-	Line   int64          `json:"line,omitempty"` // of the file, when the row could not be parsed; counts from 1
-	Row    int64          `json:"row,omitempty"`  // among the rows of the file that could be parsed; counts from 1
+	Line   int64          `json:"line,omitempty"`   // of the file, when the row could not be parsed; counts from 1
+	Record int64          `json:"record,omitempty"` // among the rows of the file that could be parsed; counts from 1
 	Reason string         `json:"reason"`
 	Raw    string         `json:"raw,omitempty"` // the text of a line that could not be parsed; withheld when the dataset has personal columns
-	Values map[string]any `json:"values,omitempty"`
+	Row    map[string]any `json:"row,omitempty"`
 }
 
 // QuarantineReason is a reason and how many rows have it. Values that differ from row to row are left out of it.
@@ -65,16 +65,16 @@ func (s *Service) Quarantine(ctx context.Context, v *Version, limit int) ([]Quar
 			case "_line":
 				r.Line = int64(v.F)
 			case "_row":
-				r.Row = int64(v.F)
+				r.Record = int64(v.F)
 			case "_reason":
 				r.Reason = v.S
 			case "_raw":
 				r.Raw = v.S
 			default:
-				if r.Values == nil {
-					r.Values = map[string]any{}
+				if r.Row == nil {
+					r.Row = map[string]any{}
 				}
-				r.Values[c.Name] = native(c.Kind, v)
+				r.Row[c.Name] = native(c.Kind, v)
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func (s *Suggestion) column(c *ColumnProfile, rows int64) {
 		// Room of half the central range on both sides, and never less than what was seen, unless the extreme is far out: then the
 		// check leaves it outside, so that somebody looks at it.
 		room := (p99 - p1) / 2
-		from, to := math.Max(low, p1-10*room)-room, math.Min(high, p99+10*room)+room
+		from, to := math.Max(low, p1-30*room)-room, math.Min(high, p99+30*room)+room
 		if low >= 0 {
 			from = math.Max(0, from)
 		}
