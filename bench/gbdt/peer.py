@@ -3,6 +3,7 @@
 Usage: peer.py FOLDER. FOLDER/job.json says shapes, threads and parameters; FOLDER/*.f32 are row-major float32. The
 test rows' probabilities go to FOLDER/peer.f64; the answer, one JSON object, to standard output.
 """
+
 import json
 import pathlib
 import sys

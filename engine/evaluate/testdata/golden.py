@@ -3,6 +3,7 @@
 Run with: python3 -m venv v && v/bin/pip install scikit-learn==1.9.1 scipy==1.17.1 numpy==2.4.6 && v/bin/python golden.py
 DeLong has no reference in these libraries: it is computed here from the definition of the 1988 paper, by all pairs.
 """
+
 import json
 import os
 import sys
@@ -53,12 +54,11 @@ def delong(y, a, b):
     (a1, va, na), (a2, vb, nb) = parts(a), parts(b)
     cov = np.cov(va, vb) / len(va) + np.cov(na, nb) / len(na)
     z = (a1 - a2) / np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1])
-    return {"auc1": a1, "auc2": a2, "var1": cov[0, 0], "var2": cov[1, 1], "covariance": cov[0, 1],
-            "z": z, "p": 2 * stats.norm.sf(abs(z))}
+    return {"auc1": a1, "auc2": a2, "var1": cov[0, 0], "var2": cov[1, 1], "covariance": cov[0, 1], "z": z, "p": 2 * stats.norm.sf(abs(z))}
 
 
 cases = []
-for i in range(40):
+for _ in range(40):
     n = int(rng.integers(2, 60))
     y = (rng.random(n) < rng.choice([0.1, 0.5, 0.8])).astype(int)
     noise = rng.normal(size=n)
@@ -75,8 +75,7 @@ cases += [
     (np.array([0, 0, 0]), np.array([0.1, 0.2, 0.3]), 0.5),
     (np.array([1, 1, 1]), np.array([0.1, 0.2, 0.9]), 0.5),
 ]
-out = {"versions": {"python": sys.version.split()[0], "numpy": np.__version__, "scipy": scipy.__version__,
-                    "sklearn": sklearn.__version__}}
+out = {"versions": {"python": sys.version.split()[0], "numpy": np.__version__, "scipy": scipy.__version__, "sklearn": sklearn.__version__}}
 out["binary"] = [{"y": y.tolist(), "p": p.tolist(), "threshold": t, "want": binary(y, p, t)} for y, p, t in cases]
 
 out["multiclass"] = []
@@ -104,9 +103,18 @@ for y, p in [(rng.normal(size=30) * 10 + 100, rng.normal(size=30) * 10 + 100) fo
     (np.array([3.0, 3.0, 3.0]), np.array([3.0, 3.0, 3.0])),
     (np.array([3.0, 3.0, 3.0]), np.array([3.0, 2.0, 3.0])),
 ]:
-    out["regression"].append({"y": y.tolist(), "p": p.tolist(), "want": {
-        "mae": metrics.mean_absolute_error(y, p), "rmse": float(np.sqrt(metrics.mean_squared_error(y, p))),
-        "r2": metrics.r2_score(y, p), "bias": float(np.mean(p - y))}})
+    out["regression"].append(
+        {
+            "y": y.tolist(),
+            "p": p.tolist(),
+            "want": {
+                "mae": metrics.mean_absolute_error(y, p),
+                "rmse": float(np.sqrt(metrics.mean_squared_error(y, p))),
+                "r2": metrics.r2_score(y, p),
+                "bias": float(np.mean(p - y)),
+            },
+        }
+    )
 
 out["delong"] = []
 for i in range(8):
@@ -115,8 +123,7 @@ for i in range(8):
     y[:2], y[2:4] = 0, 1
     a = np.round(y + rng.normal(size=n), i % 3)
     b = np.round(0.5 * y + 0.5 * a + rng.normal(size=n), i % 3)
-    out["delong"].append({"y": y.tolist(), "a": a.tolist(), "b": b.tolist(),
-                          "want": {k: float(v) for k, v in delong(y, a, b).items()}})
+    out["delong"].append({"y": y.tolist(), "a": a.tolist(), "b": b.tolist(), "want": {k: float(v) for k, v in delong(y, a, b).items()}})
 
 out["spearman"] = []
 for i in range(6):
@@ -125,8 +132,11 @@ for i in range(6):
     b = np.round(a * (i - 2) + rng.normal(size=n), i % 3)
     out["spearman"].append({"a": a.tolist(), "b": b.tolist(), "want": float(stats.spearmanr(a, b).statistic)})
 
-out["wilson"] = [{"k": k, "n": n, "lo": float(ci.low), "hi": float(ci.high)} for k, n in [(0, 5), (5, 5), (3, 10), (400, 1000)]
-                 for ci in [stats.binomtest(k, n).proportion_ci(0.95, "wilson")]]
+out["wilson"] = [
+    {"k": k, "n": n, "lo": float(ci.low), "hi": float(ci.high)}
+    for k, n in [(0, 5), (5, 5), (3, 10), (400, 1000)]
+    for ci in [stats.binomtest(k, n).proportion_ci(0.95, "wilson")]
+]
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.json"), "w") as f:
     json.dump(out, f, separators=(",", ":"))

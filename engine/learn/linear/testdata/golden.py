@@ -3,6 +3,7 @@
 Run with: python3 -m venv v && v/bin/pip install scikit-learn==1.9.1 numpy==2.4.6 && v/bin/python golden.py
 Coefficients are given in the columns' own units: standardised ones divided by the standard deviation.
 """
+
 import json
 import os
 import warnings
@@ -43,23 +44,34 @@ def case(name, x, y, w, l2, classes):
         coef, intercept = m.coef_, m.intercept_
     coef = np.array(coef) / s.scale_
     intercept = np.array(intercept) - coef @ s.mean_
-    return {"learner": name, "classes": classes, "l2": l2, "x": [[None if np.isnan(v) else v for v in r] for r in x.tolist()],
-            "y": y.tolist(), "weights": w.tolist(), "coef": coef.tolist(), "intercept": intercept.tolist()}
+    return {
+        "learner": name,
+        "classes": classes,
+        "l2": l2,
+        "x": [[None if np.isnan(v) else v for v in r] for r in x.tolist()],
+        "y": y.tolist(),
+        "weights": w.tolist(),
+        "coef": coef.tolist(),
+        "intercept": intercept.tolist(),
+    }
 
 
 ones = np.ones(n)
 yb = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
 ym = np.clip(np.round(z + rng.normal(size=n) * 0.5), 0, 2)
 yr = np.round(z + rng.normal(size=n) * 0.3, 3)
-out = {"versions": {"numpy": np.__version__, "sklearn": sklearn.__version__}, "cases": [
-    case("logistic", X, yb, ones, 1.0, 2),
-    case("logistic", X, yb, weights, 0.1, 2),
-    case("logistic", holes, yb, weights, 2.0, 2),
-    case("logistic", X, ym, ones, 1.0, 3),
-    case("logistic", holes, ym, weights, 0.5, 3),
-    case("linear", X, yr, ones, 1.0, 0),
-    case("linear", holes, yr, weights, 10.0, 0),
-]}
+out = {
+    "versions": {"numpy": np.__version__, "sklearn": sklearn.__version__},
+    "cases": [
+        case("logistic", X, yb, ones, 1.0, 2),
+        case("logistic", X, yb, weights, 0.1, 2),
+        case("logistic", holes, yb, weights, 2.0, 2),
+        case("logistic", X, ym, ones, 1.0, 3),
+        case("logistic", holes, ym, weights, 0.5, 3),
+        case("linear", X, yr, ones, 1.0, 0),
+        case("linear", holes, yr, weights, 10.0, 0),
+    ],
+}
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.json"), "w") as f:
     json.dump(out, f, separators=(",", ":"))
     f.write("\n")
