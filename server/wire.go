@@ -163,6 +163,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterJobs(p.router, jobs)
 	native.RegisterProjects(p.router, projects)
 	native.RegisterPipeline(p.router, builder)
+	native.RegisterData(p.router, datasets)
 	native.RegisterRuns(p.router, runs)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
@@ -170,7 +171,9 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterRollouts(p.router, rollouts, serving)
 	native.RegisterRetrain(p.router, trainer, projects, jobs)
 	native.RegisterMonitors(p.router, watch)
+	native.RegisterWeb(p.router)
 	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log})
+	native.DescribePlain(p.router)
 
 	// ---- start: handlers of jobs are registered by now
 	p.onStart(func(ctx context.Context) error { return runs.Abandon(ctx, time.Now().UTC()) })
