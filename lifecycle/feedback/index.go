@@ -76,15 +76,16 @@ type index struct {
 	byKey   map[uint64]int32   // the last entry of a key
 	history map[int32][]revision
 
-	truths     []truth
-	truthByKey map[uint64]int32 // the last truth of a key
-	truthByID  map[[16]byte]int32
-	pending    int64
+	truths                  []truth
+	truthByKey              map[uint64]int32 // the last truth of a key
+	truthByID               map[[16]byte]int32
+	newestByID, newestByKey int32 // the last truth of either kind, or -1
+	pending                 int64
 }
 
 func newIndex() *index {
 	return &index{seed: maphash.MakeSeed(), byID: map[uint64]int32{}, twins: map[[16]byte]int32{}, byKey: map[uint64]int32{}, history: map[int32][]revision{},
-		truthByKey: map[uint64]int32{}, truthByID: map[[16]byte]int32{}}
+		truthByKey: map[uint64]int32{}, truthByID: map[[16]byte]int32{}, newestByID: -1, newestByKey: -1}
 }
 
 func (x *index) hash(key string) uint64 { return maphash.String(x.seed, key) }
@@ -189,6 +190,32 @@ func (x *index) waiting(i int32) []int32 {
 	return out
 }
 
+// lastByID gives the truth that waits for a prediction and that nothing received later can have contradicted, or -1. Which key the
+// prediction will have is not known, so any later truth by key can have.
+func (x *index) lastByID(id [16]byte) int32 {
+	if t, ok := x.truthByID[id]; ok && t > x.newestByKey {
+		return t
+	}
+	return -1
+}
+
+// lastByKey gives the truth of a key that is about every prediction that n is about, and that nothing received later can have
+// contradicted, or -1.
+func (x *index) lastByKey(key uint64, n *truth) int32 {
+	for t, ok := x.truthByKey[key]; ok && t >= 0; t = x.truths[t].same {
+		c := &x.truths[t]
+		if n.at != anyTime && c.at != anyTime && c.at != n.at {
+			continue // about other predictions
+		}
+		covers := n.at != anyTime && c.meets(n.at) || n.at == anyTime && c.at == anyTime && c.known >= n.known
+		if covers && t > x.newestByID {
+			return t
+		}
+		return -1
+	}
+	return -1
+}
+
 // keepByKey stores a truth that names a key.
 func (x *index) keepByKey(key uint64, t truth) {
 	t.same = -1
@@ -196,6 +223,7 @@ func (x *index) keepByKey(key uint64, t truth) {
 		t.same = last
 	}
 	x.truthByKey[key] = int32(len(x.truths))
+	x.newestByKey = int32(len(x.truths))
 	x.keep(t)
 }
 
@@ -206,6 +234,7 @@ func (x *index) keepByID(id [16]byte, t truth) {
 		t.same = last
 	}
 	x.truthByID[id] = int32(len(x.truths))
+	x.newestByID = int32(len(x.truths))
 	x.keep(t)
 }
 

@@ -389,33 +389,54 @@ func (j *journal) segment(number uint32) *segment {
 	return j.segments[number]
 }
 
-// read gives the payload at a position, using buf if it is large enough.
-func (j *journal) read(p position, buf []byte) (*segment, []byte, error) {
-	seg := j.segment(p.source())
-	if seg == nil {
-		return nil, nil, fmt.Errorf("the log segment %d of %q is gone", p.source(), j.head.Deployment)
+// read gives the payload at a position.
+func (j *journal) read(p position) ([]byte, error) {
+	w := window{journal: j, size: 2048}
+	return w.read(p)
+}
+
+// window reads records of a journal through a buffer, so that positions that come sorted cost few system calls.
+type window struct {
+	journal *journal
+	size    int
+	segment *segment
+	buf     []byte
+	from    int64
+}
+
+// read gives the payload at a position; it is good until the next call.
+func (w *window) read(p position) ([]byte, error) {
+	if w.segment == nil || w.segment.number != p.source() {
+		if w.segment = w.journal.segment(p.source()); w.segment == nil {
+			return nil, fmt.Errorf("the log segment %d of %q is gone", p.source(), w.journal.head.Deployment)
+		}
+		w.buf = w.buf[:0]
 	}
-	if cap(buf) < 2048 {
-		buf = make([]byte, 2048)
-	}
-	buf = buf[:cap(buf)]
-	n, err := seg.file.ReadAt(buf, int64(p.offset()))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, fmt.Errorf("read %s: %w", seg.path, err)
-	}
-	if n >= frameSize {
-		if need := frameSize + int(binary.LittleEndian.Uint32(buf)); need > n && need <= maxRecord+frameSize {
-			buf = make([]byte, need)
-			if n, err = seg.file.ReadAt(buf, int64(p.offset())); err != nil && !errors.Is(err, io.EOF) {
-				return nil, nil, fmt.Errorf("read %s: %w", seg.path, err)
+	at := int64(p.offset())
+	for need := frameSize; ; {
+		if at >= w.from && at+int64(need) <= w.from+int64(len(w.buf)) {
+			b := w.buf[at-w.from:]
+			if payload, _ := frame(b); payload != nil {
+				return payload, nil
 			}
+			if whole := frameSize + int(binary.LittleEndian.Uint32(b)); whole > len(b) && whole > need && whole <= maxRecord+frameSize {
+				need = whole
+				continue
+			}
+			return nil, fmt.Errorf("read %s at %d: %w", w.segment.path, at, errDamaged)
+		}
+		if n := max(w.size, need); cap(w.buf) < n {
+			w.buf = make([]byte, n)
+		}
+		n, err := w.segment.file.ReadAt(w.buf[:cap(w.buf)], at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read %s: %w", w.segment.path, err)
+		}
+		w.buf, w.from = w.buf[:n], at
+		if n < need {
+			return nil, fmt.Errorf("read %s at %d: %w", w.segment.path, at, errDamaged)
 		}
 	}
-	payload, _ := frame(buf[:n])
-	if payload == nil {
-		return nil, nil, fmt.Errorf("read %s at %d: %w", seg.path, p.offset(), errDamaged)
-	}
-	return seg, payload, nil
 }
 
 // remove deletes sealed segments whose records live elsewhere now.

@@ -141,7 +141,7 @@ func (l *deploymentLog) revision(i int32, o *Outcome) (revision, error) {
 }
 
 func (l *deploymentLog) readOutcome(p position) (*Outcome, int64, error) {
-	_, payload, err := l.outcomes.read(p, nil)
+	payload, err := l.outcomes.read(p)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -152,6 +152,7 @@ func (l *deploymentLog) readOutcome(p position) (*Outcome, int64, error) {
 // judgement is what an outcome would do.
 type judgement struct {
 	answer  Answer
+	keep    bool // it says something, about the predictions that are there or about those that may turn up
 	targets []int32
 	says    []revision
 	truth   truth
@@ -161,9 +162,15 @@ type judgement struct {
 // judge finds what o is about and what it would change. The caller holds mu.
 func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 	j.truth = truth{at: anyTime, known: o.KnownAt.UnixMicro()}
+	repeated := false
 	if o.PredictionID != "" {
-		if i := l.ix.find(idBytes(o.PredictionID)); i >= 0 {
+		id := idBytes(o.PredictionID)
+		if i := l.ix.find(id); i >= 0 {
 			j.targets = []int32{i}
+			repeated = true // its prediction is there: no other can turn up
+		} else {
+			before := l.ix.lastByID(id)
+			repeated = before >= 0 && l.saidBefore(before, o)
 		}
 	} else {
 		j.byKey = l.ix.hash(o.Key)
@@ -171,9 +178,18 @@ func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 			j.truth.at = o.At.UnixMicro()
 		}
 		j.targets = l.ix.matches(j.byKey, &j.truth)
+		before := l.ix.lastByKey(j.byKey, &j.truth)
+		repeated = before >= 0 && l.saidBefore(before, o)
 	}
+	j.keep = !repeated
 	if len(j.targets) == 0 {
-		j.answer = l.waits(o, &j)
+		j.answer = Answer{Status: Pending, Why: "no such prediction yet"}
+		switch {
+		case repeated:
+			j.answer = Answer{Status: Duplicate, Why: "no such prediction yet; this was received before"}
+		case o.PredictionID == "" && o.At.IsZero() && l.ix.newest(j.byKey) != anyTime:
+			j.answer.Why = "the predictions of this key are for times after known_at"
+		}
 		return j
 	}
 	j.truth.matched = true
@@ -181,7 +197,7 @@ func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 	for _, i := range j.targets {
 		r, err := l.revision(i, o)
 		if err != nil {
-			j.answer = Answer{Status: Rejected, Why: whyOf(err)}
+			j.answer, j.keep = Answer{Status: Rejected, Why: whyOf(err)}, false
 			return j
 		}
 		j.says = append(j.says, r)
@@ -193,30 +209,14 @@ func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 			j.answer.Status = Accepted
 		}
 	}
+	j.keep = j.keep || j.answer.Status != Duplicate
 	return j
 }
 
-// waits judges an outcome that meets no prediction now.
-func (l *deploymentLog) waits(o *Outcome, j *judgement) Answer {
-	last, ok := int32(-1), false
-	if o.PredictionID != "" {
-		last, ok = l.ix.truthByID[idBytes(o.PredictionID)]
-	} else {
-		last, ok = l.ix.truthByKey[j.byKey]
-		for ok && last >= 0 && l.ix.truths[last].at != j.truth.at {
-			last = l.ix.truths[last].same
-		}
-	}
-	if ok && last >= 0 {
-		if before, _, err := l.readOutcome(l.ix.truths[last].position); err == nil && sameTruth(before, o) {
-			return Answer{Status: Duplicate, Why: "no prediction yet; it was received before"}
-		}
-	}
-	a := Answer{Status: Pending, Why: "no such prediction yet"}
-	if o.PredictionID == "" && o.At.IsZero() && l.ix.newest(j.byKey) != anyTime {
-		a.Why = "the predictions of this key are for times after known_at"
-	}
-	return a
+// saidBefore reports whether the truth t says the same as o. What cannot be read again is said again.
+func (l *deploymentLog) saidBefore(t int32, o *Outcome) bool {
+	before, _, err := l.readOutcome(l.ix.truths[t].position)
+	return err == nil && sameTruth(before, o)
 }
 
 // sameTruth reports whether two outcomes about one target say the same.

@@ -40,7 +40,7 @@ func (l *deploymentLog) picks(from, to, asOf int64, keep func(*entry) bool) []pi
 // The caller holds layout.
 func (s *Service) read(ctx context.Context, l *deploymentLog, picks []pick, f func(k *pick, p serve.Prediction) error) error {
 	slices.SortFunc(picks, func(a, b pick) int { return cmp.Compare(a.position, b.position) })
-	var buf []byte
+	segments := window{journal: l.predictions, size: 256 << 10}
 	parts := partReader{service: s, log: l}
 	for k := range picks {
 		at := picks[k].position
@@ -54,11 +54,10 @@ func (s *Service) read(ctx context.Context, l *deploymentLog, picks []pick, f fu
 				return err
 			}
 		} else {
-			_, payload, err := l.predictions.read(at, buf)
+			payload, err := segments.read(at)
 			if err != nil {
 				return err
 			}
-			buf = payload[:0]
 			if p, _, err = decodePrediction(payload); err != nil {
 				return err
 			}

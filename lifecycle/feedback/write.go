@@ -248,7 +248,7 @@ func (s *Service) accept(l *deploymentLog, o *Outcome) (judgement, error) {
 	l.mu.RLock()
 	j := l.judge(o)
 	l.mu.RUnlock()
-	if j.answer.Status == Rejected || j.answer.Status == Duplicate {
+	if !j.keep {
 		return j, nil
 	}
 	buf, err := appendOutcome(nil, o, time.Now())
