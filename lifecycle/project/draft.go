@@ -55,7 +55,7 @@ type draft struct {
 	task    string // binary, multiclass or regression
 	target  string // the label's expression
 	name    string // the label's name
-	base    float64
+	missing []string // texts of the label that mean nothing, as an expression writes them
 	notes   []string
 }
 
@@ -278,13 +278,18 @@ func (d *draft) setTask() error {
 	case table.Datetime:
 		return fault.New(fault.Invalid, "the label %s is a time", l.Name).WithHint("predict a number or a yes or no made of it, e.g. {late: \"%s > '2026-01-01'\"}", l.expr)
 	case table.String:
-		if len(l.Values) == 2 {
+		values, missing := splitMissing(l.Values)
+		d.missing = missing
+		if missing != nil {
+			d.note("%s is taken as a missing label where it is %s", l.Name, strings.Join(missing, ", "))
+		}
+		if len(values) == 2 {
 			d.task = "binary"
-			yes, no := l.Values[1], l.Values[0] // yes is the rarer one, unless the other says yes
+			yes, no := values[1], values[0] // yes is the rarer one, unless the other says yes
 			if meansYes(no) && !meansYes(yes) {
 				yes, no = no, yes
 			}
-			d.target = fmt.Sprintf("%s = '%s'", l.expr, strings.ReplaceAll(yes, "'", "''"))
+			d.target = unlessMissing(l.expr, missing, fmt.Sprintf("%s = %s", l.expr, sqlText(yes)))
 			d.note("the model predicts that %s is %q; the other value is %q", l.Name, yes, no)
 			break
 		}
@@ -293,6 +298,7 @@ func (d *draft) setTask() error {
 				WithHint("name another column: --label COLUMN")
 		}
 		d.task = "multiclass"
+		d.target = unlessMissing(l.expr, missing, l.expr)
 	default:
 		if l.Distinct == 2 {
 			d.task = "binary"
@@ -305,6 +311,34 @@ func (d *draft) setTask() error {
 		}
 	}
 	return nil
+}
+
+// missingTexts are words that people write into a text column where there is nothing.
+var missingTexts = []string{"", "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", `\n`, "missing", "unknown"}
+
+// splitMissing takes the words for nothing out of the values of a label.
+func splitMissing(values []string) (real, missing []string) {
+	for _, v := range values {
+		if slices.Contains(missingTexts, strings.ToLower(strings.TrimSpace(v))) {
+			missing = append(missing, sqlText(v))
+		} else {
+			real = append(real, v)
+		}
+	}
+	if len(real) < 2 {
+		return values, nil // then they are classes like others
+	}
+	return real, missing
+}
+
+func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// unlessMissing is the expression value, or null where the label's column says that it is missing.
+func unlessMissing(column string, missing []string, value string) string {
+	if missing == nil {
+		return value
+	}
+	return fmt.Sprintf("if(%s in (%s), null, %s)", column, strings.Join(missing, ", "), value)
 }
 
 // plainNumber is v to six digits without an exponent.

@@ -21,7 +21,7 @@ func (d *draft) leaks() map[string]string {
 	if label == nil {
 		return out
 	}
-	codes, classes := codesOf(label)
+	codes, classes := codesOf(label, d.missing)
 	for _, c := range d.columns {
 		other := columnOf(d.look.Sample, c.Name)
 		if c.exclude != "" || other == nil {
@@ -32,7 +32,7 @@ func (d *draft) leaks() map[string]string {
 			out[c.Name] = "its value tells the label of every row that was looked at"
 		case d.task != "regression" && classes == 2 && filledTells(other, codes):
 			out[c.Name] = "it is filled exactly where the label has one value"
-		case d.task == "binary" && other.Kind != table.String && other.Kind != table.Boolean && cutTells(other, codes):
+		case d.task == "binary" && classes == 2 && other.Kind != table.String && other.Kind != table.Boolean && cutTells(other, codes):
 			out[c.Name] = "one cut through its numbers tells the label of every row that was looked at"
 		case d.task == "regression" && other.Kind != table.String && lineTells(other, label):
 			out[c.Name] = "the label is a straight line of it"
@@ -49,13 +49,13 @@ func columnOf(t *table.Table, name string) *table.Column {
 	return t.Columns[i]
 }
 
-// codesOf numbers the values of a column; -1 is missing.
-func codesOf(c *table.Column) (codes []int, distinct int) {
+// codesOf numbers the values of a column; -1 is missing, as are the texts given.
+func codesOf(c *table.Column, missing []string) (codes []int, distinct int) {
 	seen := map[table.Value]int{}
 	codes = make([]int, c.Len())
 	for i := range codes {
 		v := c.Value(i)
-		if v.Null {
+		if v.Null || missing != nil && slices.Contains(missing, sqlText(v.S)) {
 			codes[i] = -1
 			continue
 		}
@@ -71,7 +71,7 @@ func codesOf(c *table.Column) (codes []int, distinct int) {
 
 // tells reports whether each value of the column, of which each must come often, goes with one label only, and every label is told.
 func tells(c *table.Column, label []int, classes int) bool {
-	codes, distinct := codesOf(c)
+	codes, distinct := codesOf(c, nil)
 	if distinct < 2 || distinct > 100 {
 		return false
 	}

@@ -145,6 +145,30 @@ func TestDraftOfARegressionAndClasses(t *testing.T) {
 	golden(t, "testdata/draft-classes.yaml", text)
 }
 
+// TestDraftTakesWordsForNothingAsMissing: text columns keep "NA" as text, and a label must not learn to predict it.
+func TestDraftTakesWordsForNothingAsMissing(t *testing.T) {
+	const n = 200
+	rng := rand.New(rand.NewPCG(7, 8))
+	size := numbers("size", table.Double, n, func(int) float64 { return rng.Float64() })
+	for name, one := range map[string]struct {
+		values []string
+		want   string
+	}{
+		"binary":     {[]string{"male", "female", "male", "NA"}, "label: {sex: \"if(sex in ('NA'), null, sex = 'female')\"}"},
+		"multiclass": {[]string{"a", "b", "c", "?"}, "label: {sex: \"if(sex in ('?'), null, sex)\"}"},
+		"only words": {[]string{"unknown", "x"}, "label: {sex: \"sex = '"},
+	} {
+		look := lookOf("f.csv", size, labels("sex", n, func(i int) string { return one.values[i%len(one.values)] }))
+		text, _, err := Draft(look, DraftOptions{Label: "sex"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), one.want) {
+			t.Errorf("%s: no %s in\n%s", name, one.want, text)
+		}
+	}
+}
+
 func TestDraftRefusesLabelsThatCannotBe(t *testing.T) {
 	const n = 200
 	look := lookOf("f.csv",
