@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -28,6 +29,9 @@ const DefaultListen = "127.0.0.1:7070"
 
 // InfoFile is the name of the file in the state directory by which commands find the live server.
 const InfoFile = "server.json"
+
+// undoTime bounds how long a start that failed may take to stop what it had started.
+const undoTime = 10 * time.Second
 
 // Config says what to run. Dir is required.
 type Config struct {
@@ -108,7 +112,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.state = started
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stop(context.WithoutCancel(ctx)))
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+			defer cancel()
+			err = errors.Join(err, s.stop(last))
 		}
 	}()
 	listener, err := net.Listen("tcp", s.cfg.Listen)
@@ -201,6 +207,13 @@ func (s *Server) URL() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.url
+}
+
+// Routes is the route table of a started server, for tests and for the documentation.
+func (s *Server) Routes() []route.Route {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.program.router.Table()
 }
 
 // Failed gives the error of a listener that broke while the server ran.

@@ -1,9 +1,11 @@
 package route
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -104,4 +106,43 @@ func serveSpec(spec func() ([]byte, error), contentType string) http.HandlerFunc
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(body)
 	}
+}
+
+// Body is a body of a plain route, for its description: JSON of the type of Value, or bytes of a media type.
+type Body struct {
+	Media string // "" = application/json
+	Value any    // nil = bytes
+}
+
+// Describe adds a route of the native API that was registered with Handle or HandleStream to the OpenAPI description:
+// such routes read and write their bodies themselves. Request may be nil. It panics when there is no such route.
+func (r *Router) Describe(method, pattern, summary string, request *Body, answer Body) {
+	at := slices.IndexFunc(r.routes, func(line Route) bool { return line.Method == method && line.Pattern == pattern })
+	if at < 0 {
+		panic("route: " + method + " " + pattern + " is described and not registered")
+	}
+	op := huma.Operation{Method: method, Path: strings.ReplaceAll(pattern, "...}", "}"), Summary: summary}
+	access := r.routes[at].Access
+	complete(&op, &access)
+	op.BodyReadTimeout = 0
+	for _, name := range parameters(pattern) {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	if request != nil {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: r.content(*request)}
+	}
+	problem := r.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	op.Responses = map[string]*huma.Response{
+		"200":     {Description: http.StatusText(http.StatusOK), Content: r.content(answer)},
+		"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}}},
+	}
+	r.api.OpenAPI().AddOperation(&op)
+}
+
+func (r *Router) content(b Body) map[string]*huma.MediaType {
+	schema := &huma.Schema{Type: huma.TypeString, Format: "binary"}
+	if b.Value != nil {
+		schema = r.api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(b.Value), true, "Body")
+	}
+	return map[string]*huma.MediaType{cmp.Or(b.Media, "application/json"): {Schema: schema}}
 }

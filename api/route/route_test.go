@@ -401,6 +401,27 @@ func TestOpenAPIAndTable(t *testing.T) {
 	}
 }
 
+func TestPlainRoutesCanBeDescribed(t *testing.T) {
+	r := route.New(route.Config{})
+	r.Handle("POST", route.Prefix+"/things/{name}/files/{path...}", route.Access{Action: "thing.put", Resource: "thing/{name}", Audit: route.Write}, http.NotFound)
+	r.Describe("POST", route.Prefix+"/things/{name}/files/{path...}", "Put a file", &route.Body{Media: "text/csv"}, route.Body{Value: route.FieldError{}})
+	b, err := r.OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"/api/v1/things/{name}/files/{path}"`, `"text/csv"`, `"x-action":"thing.put"`, `"#/components/schemas/FieldError"`, `"name":"path"`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s is not in %s", want, b)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a route that is not there was described")
+		}
+	}()
+	r.Describe("GET", "/nowhere", "", nil, route.Body{})
+}
+
 func TestIncompleteRoutesDoNotBoot(t *testing.T) {
 	ok := route.Access{Action: "thing.read", Resource: "thing/{name}", Audit: route.Read}
 	with := func(change func(*route.Access)) route.Access { a := ok; change(&a); return a }
