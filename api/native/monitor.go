@@ -32,6 +32,7 @@ type verdictsInput struct {
 	Deployment string `path:"deployment"`
 	Kind       string `query:"kind" doc:"quality, drift or performance; empty for all"`
 	Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Columns    bool   `query:"columns" doc:"with the columns of every verdict; they are long"`
 }
 
 type verdictsOutput struct {
@@ -94,6 +95,11 @@ func RegisterMonitors(r *route.Router, s *monitor.Service) {
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/monitors/{deployment}/verdicts", Summary: "Verdicts of a deployment in their latest revision, the newest window first"}, one,
 		func(ctx context.Context, in *verdictsInput) (*verdictsOutput, error) {
 			items, err := s.Verdicts(ctx, in.Deployment, in.Kind, in.Limit)
+			if !in.Columns {
+				for i := range items {
+					items[i].Columns = nil
+				}
+			}
 			out := &verdictsOutput{}
 			out.Body.Items = items
 			return out, err

@@ -72,8 +72,8 @@ type Verdict struct {
 	State      string    `json:"state" enum:"ok,attention,off,inconclusive"`
 	N          int64     `json:"n" doc:"rows behind the verdict"`
 	Rows       int64     `json:"rows" doc:"rows of the window, of all versions"`
-	Known      int64     `json:"known" doc:"rows of the window whose truth is known"`
-	Coverage   float64   `json:"coverage" doc:"share of rows whose truth is known"`
+	Known      int64     `json:"known" doc:"performance: rows of the window whose truth is known"`
+	Coverage   float64   `json:"coverage" doc:"performance: share of rows whose truth is known"`
 	Summary    string    `json:"summary"`
 
 	Metrics map[string]Interval `json:"metrics,omitempty"`

@@ -492,6 +492,32 @@ func TestARowAfterTheCloseMakesARevision(t *testing.T) {
 	}
 }
 
+func TestAWindowIsJudgedAnHourLateOrWhenTheClockIsSetToItsEnd(t *testing.T) {
+	w, n := natureWorld(t, 14)
+	for i := range 300 {
+		w.predict(n.row(start.Add(time.Duration(i) * time.Minute)))
+	}
+	for _, step := range []struct {
+		at   time.Duration
+		want int
+	}{{23 * time.Hour, 0}, {24 * time.Hour, 1}, {49 * time.Hour, 1}} { // the second day has no rows
+		w.tick(start.Add(step.at))
+		if got := len(w.of(Quality)); got != step.want {
+			t.Errorf("%d verdicts at %v, want %d", got, step.at, step.want)
+		}
+	}
+	w.predict(n.row(start.Add(50 * time.Hour)))
+	for _, step := range []struct {
+		at   time.Duration
+		want int
+	}{{72*time.Hour + time.Minute, 1}, {73 * time.Hour, 2}} {
+		w.tick(start.Add(step.at))
+		if got := len(w.of(Quality)); got != step.want {
+			t.Errorf("%d verdicts at %v, want %d", got, step.at, step.want)
+		}
+	}
+}
+
 func TestAHookThatFailsIsCalledAgain(t *testing.T) {
 	w, n := natureWorld(t, 12)
 	calls := 0

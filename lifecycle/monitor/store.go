@@ -133,9 +133,9 @@ func (s *Service) Verdicts(ctx context.Context, deployment, kind string, limit i
 	return nil, fault.New(fault.Invalid, "%q is not a kind of verdict", kind).WithHint("use quality, drift or performance")
 }
 
-// past is the latest verdicts of windows before from, newest first: as many as any judgement looks back.
-func (s *Service) past(ctx context.Context, deployment, kind string, from time.Time) ([]Verdict, error) {
-	return s.verdicts(ctx, verdictColumns+`AND kind = $3 AND window_from < $4 ORDER BY window_from DESC LIMIT 100`, catalog.Workspace, deployment, kind, from.UnixMicro())
+// past is the latest verdicts of windows before from, newest first: at most limit.
+func (s *Service) past(ctx context.Context, deployment, kind string, from time.Time, limit int) ([]Verdict, error) {
+	return s.verdicts(ctx, verdictColumns+`AND kind = $3 AND window_from < $4 ORDER BY window_from DESC LIMIT $5`, catalog.Workspace, deployment, kind, from.UnixMicro(), limit)
 }
 
 // first is the earliest verdict of a deployment that knows its version, nil when there is none: its version was the first champion.

@@ -21,25 +21,27 @@ const day = int64(24 * time.Hour / time.Microsecond)
 // recheck is how many judged windows of each kind are looked at for late rows and truth.
 const recheck = 8
 
-// grace is how long after its end a window is judged, so that requests that were on their way are in it.
+// grace is how long after it is due a window is judged, so that requests that were on their way are in it.
 func grace(width int64) int64 { return min(micros(time.Hour), width/24) }
 
-// due is when the window that begins at from is judged: for performance, when its last truth should be known.
+// due is when the window that begins at from is complete: at its end; for performance, when its last truth should be known.
 func due(p *Plan, kind string, from int64) int64 {
-	width := widthOf(p, kind)
-	at := from + width + grace(width)
+	at := from + widthOf(p, kind)
 	if kind == Performance {
 		at += micros(p.KnownAfter)
 	}
 	return at
 }
 
+// ready says whether a window that is due at that time is judged now. A clock that stands exactly there was set there, by somebody who
+// has sent all that comes before.
+func ready(at, width, now int64) bool { return now == at || now >= at+grace(width) }
+
 // tickState is the progress of a project. The lock makes the ticks of a project one after another.
 type tickState struct {
 	mu      sync.Mutex
 	next    int64 // nothing is due before
 	checked int64 // the last day whose end was used to look for late rows and truth
-	plans   []Plan
 }
 
 // Tick judges every window that the project's clock, moving from one time to the other, has completed. It does nothing, fast, when
@@ -56,32 +58,30 @@ func (s *Service) Tick(ctx context.Context, project string, from, to time.Time) 
 	defer t.mu.Unlock()
 
 	now := to.UnixMicro()
-	if t.plans == nil || s.unknown.Swap(false) {
-		plans, err := s.Plans.Plans(ctx, project)
-		if err != nil {
-			return fmt.Errorf("monitor %s: %w", project, err)
-		}
-		slices.SortFunc(plans, func(a, b Plan) int { return cmp.Compare(a.Deployment, b.Deployment) })
-		s.adopt(plans)
-		t.plans, t.next = plans, 0
-		if len(plans) == 0 {
-			t.plans = nil
-		}
+	if now < t.next && !s.unknown.Swap(false) {
+		return nil
 	}
-	if now < t.next || len(t.plans) == 0 {
+	plans, err := s.Plans.Plans(ctx, project)
+	if err != nil {
+		return fmt.Errorf("monitor %s: %w", project, err)
+	}
+	slices.SortFunc(plans, func(a, b Plan) int { return cmp.Compare(a.Deployment, b.Deployment) })
+	s.adopt(plans)
+	if len(plans) == 0 {
+		t.next = now + micros(time.Minute) // Refresh, or a deployment that is observed, asks sooner
 		return nil
 	}
 	judged := map[string]int64{} // start of the next window, by deployment and kind
-	for i := range t.plans {
-		if err := s.progress(ctx, &t.plans[i], from.UnixMicro(), judged); err != nil {
+	for i := range plans {
+		if err := s.progress(ctx, &plans[i], from.UnixMicro(), judged); err != nil {
 			return err
 		}
 	}
 	if today := align(now-micros(time.Hour), day); today > t.checked {
 		// The windows of yesterday may have got rows and truth since they were judged.
 		if t.checked > 0 {
-			for i := range t.plans {
-				if err := s.revise(ctx, &t.plans[i], now); err != nil {
+			for i := range plans {
+				if err := s.revise(ctx, &plans[i], now); err != nil {
 					return err
 				}
 			}
@@ -89,44 +89,62 @@ func (s *Service) Tick(ctx context.Context, project string, from, to time.Time) 
 		t.checked = today
 	}
 	for {
-		next, kind, at := s.earliest(t.plans, judged)
-		if next == nil || at > now {
-			t.next = min(at, t.checked+day+micros(time.Hour))
+		p, kind, at := earliest(plans, judged, now)
+		if p == nil {
 			break
 		}
-		key := next.Deployment + "\x00" + kind
-		if err := s.judge(ctx, next, kind, judged[key], at, 0); err != nil {
+		key := p.Deployment + "\x00" + kind
+		if err := s.judge(ctx, p, kind, judged[key], at, 0); err != nil {
 			t.next = 0
 			return err
 		}
-		judged[key] += widthOf(next, kind)
-		if err := s.setProgress(ctx, next.Deployment, kind, judged[key]); err != nil {
+		judged[key] += widthOf(p, kind)
+		if err := s.setProgress(ctx, p.Deployment, kind, judged[key]); err != nil {
 			return err
 		}
 	}
-	for i := range t.plans {
-		s.trim(&t.plans[i], judged)
+	t.next = wake(plans, judged, now)
+	t.next = min(t.next, t.checked+day+micros(time.Hour))
+	for i := range plans {
+		s.trim(&plans[i], judged)
 	}
 	return nil
 }
 
-// earliest is the open window that is due first; ties go by deployment, then by kind.
-func (s *Service) earliest(plans []Plan, judged map[string]int64) (*Plan, string, int64) {
-	var best *Plan
-	bestKind, at := "", int64(math.MaxInt64)
-	for _, kind := range kinds {
+// earliest is the window that is ready and was due first, nil when there is none; ties go by kind, then by deployment.
+func earliest(plans []Plan, judged map[string]int64, now int64) (best *Plan, kind string, at int64) {
+	for _, k := range kinds {
 		for i := range plans {
 			p := &plans[i]
-			if widthOf(p, kind) == 0 {
+			width := widthOf(p, k)
+			if width == 0 {
 				continue
 			}
-			d := due(p, kind, judged[p.Deployment+"\x00"+kind])
-			if d < at || d == at && best != nil && kind == bestKind && p.Deployment < best.Deployment {
-				best, bestKind, at = p, kind, d
+			if d := due(p, k, judged[p.Deployment+"\x00"+k]); ready(d, width, now) && (best == nil || d < at) {
+				best, kind, at = p, k, d
 			}
 		}
 	}
-	return best, bestKind, at
+	return best, kind, at
+}
+
+// wake is the next time at which a window may be ready.
+func wake(plans []Plan, judged map[string]int64, now int64) int64 {
+	next := int64(math.MaxInt64)
+	for _, k := range kinds {
+		for i := range plans {
+			width := widthOf(&plans[i], k)
+			if width == 0 {
+				continue
+			}
+			d := due(&plans[i], k, judged[plans[i].Deployment+"\x00"+k])
+			if d <= now {
+				d += grace(width)
+			}
+			next = min(next, d)
+		}
+	}
+	return next
 }
 
 // progress reads where judging stands; a deployment seen for the first time begins with the windows that hold from.
@@ -242,10 +260,12 @@ func (s *Service) judge(ctx context.Context, p *Plan, kind string, from, at int6
 	if v.Rows, v.Known, err = s.Log.Coverage(ctx, p.Deployment, v.From, v.To); err != nil {
 		return fmt.Errorf("coverage of %s: %w", p.Deployment, err)
 	}
-	if v.Rows > 0 {
+	if kind != Performance {
+		v.Known = 0 // truth has no part in it
+	} else if v.Rows > 0 {
 		v.Coverage = float64(v.Known) / float64(v.Rows)
 	}
-	past, err := s.past(ctx, p.Deployment, kind, v.From)
+	past, err := s.past(ctx, p.Deployment, kind, v.From, lookBack(p, kind))
 	if err != nil {
 		return err
 	}
@@ -292,6 +312,20 @@ func (s *Service) judge(ctx context.Context, p *Plan, kind string, from, at int6
 		}
 	}
 	return nil
+}
+
+// lookBack is how many windows before a judgement reads.
+func lookBack(p *Plan, kind string) int {
+	switch kind {
+	case Quality:
+		_, n := p.Monitor.Quality.KofN()
+		return max(n, missingHistory)
+	case Drift:
+		_, n := p.Monitor.Drift.KofN()
+		return n
+	}
+	_, n := p.Monitor.Performance.KofN()
+	return n
 }
 
 // counts is the window's rows for its leading version, nil when there are none.
