@@ -333,6 +333,7 @@ func notBuilt(what, instead string, at fault.Position) *fault.Error {
 
 // later is the values of the design that are not built yet, by general path.
 var later = map[string][]string{
+	"model.split.by":      {"group", "stratified", "kfold", "folds"},
 	"deploy.strategy":     {"shadow", "blue_green", "ab", "bandit", "multi_armed_bandit"},
 	"model.train.learner": {"forest", "random_forest", "neural", "mlp", "online", "elastic_net", "svm", "knn", "naive_bayes", "kmeans", "lightgbm", "xgboost", "catboost", "sklearn", "pytorch", "tensorflow"},
 	"data.*.format":       {"avro", "orc", "xlsx", "json", "arrow", "delta", "iceberg"},
@@ -347,7 +348,8 @@ func (d *decoder) checkEnum(f field, v reflect.Value, n *node, path string) {
 		if slices.Contains(f.enum, text) {
 			return
 		}
-		if slices.Contains(later[general(path)], text) {
+		kind, _, _ := strings.Cut(text, ":")
+		if slices.Contains(later[general(path)], kind) {
 			d.faults.add(notBuilt(fmt.Sprintf("%s: %s", path, text), "", n.pos).WithHint("use %s", strings.Join(f.enum, " or ")))
 			return
 		}

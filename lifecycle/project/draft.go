@@ -52,9 +52,9 @@ type draft struct {
 	label   *columnRole
 	key     *columnRole
 	time    *columnRole
-	task    string // binary, multiclass or regression
-	target  string // the label's expression
-	name    string // the label's name
+	task    string   // binary, multiclass or regression
+	target  string   // the label's expression
+	name    string   // the label's name
 	missing []string // texts of the label that mean nothing, as an expression writes them
 	notes   []string
 }

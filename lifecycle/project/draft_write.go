@@ -194,7 +194,7 @@ func (d *draft) writeModel(say func(string, ...any), project, dataset string) {
 		if c.Distinct <= oneHotMost {
 			oneHot = append(oneHot, name)
 			if len(by) < 2 {
-				by = append(by, yamlText(c.expr))
+				by = append(by, yamlText(c.Name))
 			}
 		} else {
 			target = append(target, name)

@@ -160,8 +160,8 @@ type Label struct {
 
 // Split keeps rows for judging.
 type Split struct {
-	// By is time (the newest rows judge; default when the dataset has a time), random, or group:COLUMN (no group on both sides).
-	By string `json:"by,omitempty"`
+	// By is time (the newest rows judge; default when the dataset has a time) or random.
+	By string `json:"by,omitempty" enum:"time,random"`
 	// Test is the share of rows that judge, e.g. 20%.
 	Test string `json:"test,omitempty" default:"20%"`
 	// Refit fits once more on all rows, with the same settings, after the held-out rows have judged.

@@ -17,27 +17,11 @@ var prepareSteps = []string{"impute", "one_hot", "ordinal", "target_encode", "sc
 var laterOps = []string{"pca", "hash", "bin", "bins", "polynomial", "interactions", "select", "power", "quantile_transform",
 	"embed", "tokenize", "tfidf", "resample", "smote", "outliers", "sql", "python"}
 
-var groupSplit = regexp.MustCompile(`^group:\s*(\S.*)$`)
-
-// SplitGroup is the column of a split by group:COLUMN; ok is false for the other splits.
-func (s Split) SplitGroup() (column string, ok bool) {
-	m := groupSplit.FindStringSubmatch(s.By)
-	if m == nil {
-		return "", false
-	}
-	return m[1], true
-}
-
 func (c *checker) model(m *Model) {
 	c.name("model.name", m.Name, projectName)
 	from, known := c.datasetRef("model.from", m.From)
 	labelColumns := c.label(m.Label)
 	inputs := c.inputs(m, labelColumns)
-	if by := m.Split.By; by != "time" && by != "random" {
-		if _, grouped := m.Split.SplitGroup(); !grouped {
-			c.faulty("model.split.by", "%q is not a way to split", by).WithHint("%s", meant(by, []string{"time", "random", "group:COLUMN"}))
-		}
-	}
 	if m.Split.By == "time" && known && from.Time == nil {
 		c.faulty("model.split.by", "a split by time needs a time, and the dataset %q has none", m.From).
 			WithHint("add time: COLUMN to data.%s, or split by random", m.From)
@@ -209,8 +193,13 @@ func (c *checker) evaluate(e Evaluate) {
 		if s == "" {
 			continue
 		}
-		if _, err := recipe.ParseExpr(s); err != nil {
-			c.inText(fmt.Sprintf("evaluate.slices[%d]", i), err)
+		path := fmt.Sprintf("evaluate.slices[%d]", i)
+		e, err := recipe.ParseExpr(s)
+		if err != nil {
+			continue // the name of a column need not be an expression
+		}
+		if _, bare := e.IsColumn(); !bare {
+			c.faults.add(notBuilt("slicing by the expression "+s, "slice by a column", c.at(path)))
 		}
 	}
 	c.unique("evaluate.gates", "gate", e.Gates)
