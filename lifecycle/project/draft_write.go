@@ -193,7 +193,7 @@ func (d *draft) writeModel(say func(string, ...any), project, dataset string) {
 		name := yamlText(inputName(c.expr))
 		if c.Distinct <= oneHotMost {
 			oneHot = append(oneHot, name)
-			if len(by) < 2 {
+			if len(by) < 2 && c.expr == c.Name {
 				by = append(by, yamlText(c.Name))
 			}
 		} else {
