@@ -148,7 +148,8 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	builder.SetReleaser(rollouts)
 	trainer := retrain.New(db, jobs, events, projects, datasets, builder, models, truth, rollouts)
 	watch.OnVerdict(trainer.Verdict)
-	for _, hook := range []project.Hook{watch.Tick, rollouts.Tick, trainer.Tick} {
+	compactor := feedback.NewCompactor(truth, jobs, serving)
+	for _, hook := range []project.Hook{watch.Tick, rollouts.Tick, trainer.Tick, compactor.Tick} {
 		projects.OnTick(hook)
 	}
 

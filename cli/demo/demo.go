@@ -37,7 +37,8 @@ type Options struct {
 	Dir         string // state directory; empty is a temporary one
 	Listen      string
 	Seed        uint64
-	Until       time.Time // replay up to here; zero is the whole year
+	From        time.Time // replay from here; zero is 1 April
+	Until       time.Time // replay up to here; zero is the end of the year
 	Without     []string  // incidents to leave out
 	Connections int
 	IO          *term.IO

@@ -61,6 +61,9 @@ func (d *Demo) load(ctx context.Context) ([][]departure, error) {
 		if !d.opt.Until.IsZero() && !at.Before(d.opt.Until) {
 			break
 		}
+		if at.Before(d.opt.From) {
+			continue
+		}
 		if day := at.Truncate(24 * time.Hour); !day.Equal(last) {
 			days = append(days, nil)
 			last = day

@@ -131,15 +131,23 @@ func (d *Demo) Run(ctx context.Context) (*Summary, error) {
 		}
 		bar.Update(int64(i+1), int64(len(days)), "days", today.Format("2 January"))
 	}
-	last := days[len(days)-1][0].at.Truncate(24 * time.Hour)
-	// A day more brings the last outcomes; another closes the windows that wait for them.
-	for n := 2; n <= 9; n++ {
-		if err := r.settle(ctx, last.Add(time.Duration(n)*24*time.Hour)); err != nil {
+	if last := r.lastOutcome(); !last.IsZero() {
+		if err := r.settle(ctx, last); err != nil {
 			return nil, err
 		}
 	}
 	bar.Done()
 	return r.summary(ctx)
+}
+
+// lastOutcome is when everything that waits is known; zero when nothing waits.
+func (r *replay) lastOutcome() (last time.Time) {
+	for _, t := range r.waiting {
+		if t.KnownAt.After(last) {
+			last = t.KnownAt
+		}
+	}
+	return last
 }
 
 // send posts a day's flights over the connections, each flight one request.
@@ -255,6 +263,15 @@ type event struct {
 	Message string    `json:"message"`
 }
 
+// line is how an event reads in the terminal. A verdict that fired an alert is told once, as the alert.
+func (r *replay) line(e event) string {
+	text := r.opt.IO.Level(e.Level, e.Message)
+	if e.Kind == "alert.fired" {
+		return r.opt.IO.Bad("ALERT") + " " + text
+	}
+	return text
+}
+
 // tell prints what happened since the last time.
 func (r *replay) tell(ctx context.Context) error {
 	for {
@@ -266,7 +283,7 @@ func (r *replay) tell(ctx context.Context) error {
 		}
 		for _, e := range page.Items {
 			r.lastID = e.ID
-			r.say("%s  %s", e.At.In(localZone).Format("_2 Jan"), e.Message)
+			r.say("%s  %s", e.At.Format("_2 Jan"), r.line(e))
 		}
 		if len(page.Items) < 500 {
 			return nil

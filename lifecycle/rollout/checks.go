@@ -136,14 +136,14 @@ func pairedChecks(rows []feedback.Labeled, values map[string]float64) []Check {
 
 	mean := sum / float64(n)
 	half := z95 * math.Sqrt(math.Max(0, squares/float64(n)-mean*mean)/float64(n))
-	lo, hi = mean-half, mean+half
+	low, high := mean-half, mean+half
 	values["mean_shift"] = mean
 	shift.Champion, shift.Canary = &meanChampion, &meanCanary
-	shift.Difference = &registry.Measure{Value: mean, Lo: &lo, Hi: &hi, N: n}
+	shift.Difference = &registry.Measure{Value: mean, Lo: &low, Hi: &high, N: n}
 	switch {
-	case lo > MaxMeanShift || hi < -MaxMeanShift:
+	case low > MaxMeanShift || high < -MaxMeanShift:
 		shift.Verdict = Fail
-	case hi > MaxMeanShift || lo < -MaxMeanShift:
+	case high > MaxMeanShift || low < -MaxMeanShift:
 		shift.Verdict = Inconclusive
 	default:
 		shift.Verdict = Pass
