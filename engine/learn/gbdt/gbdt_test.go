@@ -41,10 +41,10 @@ func mixed(rows int, seed uint64) (*table.Matrix, []float64) {
 	return x, z
 }
 
-// walk is the leaf of a row, by the rule that Tree documents.
-func walk(t *gbdt.Tree, x []float32) int32 {
-	n := int32(0)
-	for t.Feature[n] >= 0 {
+// path is the nodes that a row passes, by the rule that Tree documents.
+func path(t *gbdt.Tree, x []float32) []int32 {
+	nodes := []int32{0}
+	for n := int32(0); t.Feature[n] >= 0; nodes = append(nodes, n) {
 		v := x[t.Feature[n]]
 		if v <= t.Threshold[n] || v != v && t.MissingLeft[n] {
 			n = t.Left[n]
@@ -52,53 +52,65 @@ func walk(t *gbdt.Tree, x []float32) int32 {
 			n = t.Right[n]
 		}
 	}
-	return n
+	return nodes
 }
 
-// The rows that a tree's thresholds send to a leaf are the rows it was given in training: their number is its cover,
-// and their gradients give its value, -rate * G/(H+l2).
-func TestLeavesHoldTheRowsThatReachThem(t *testing.T) {
-	x, z := mixed(5000, 1)
-	r := rand.New(rand.NewPCG(4, 4))
-	y := make([]float64, len(z))
-	for i := range y {
-		if r.Float64() < 1/(1+math.Exp(-z[i])) {
-			y[i] = 1
-		}
-	}
-	const rate, l2 = 0.2, 1.5
-	m := fit(t, learner.Params{"rounds": 15, "learning_rate": rate, "l2": l2, "leaves": 20}, learner.Set{X: x, Y: y}, learner.Binary, 2, learner.Options{})
-	margin := make([]float64, len(y))
-	for i := range margin {
-		margin[i] = m.Base[0]
-	}
-	for k := range m.Trees {
-		tree := &m.Trees[k]
-		g, h, n := make([]float64, len(tree.Feature)), make([]float64, len(tree.Feature)), make([]float64, len(tree.Feature))
-		leaf := make([]int32, len(y))
+// The rows that a tree's thresholds send to a node are the rows it had in training: their number is its cover, their
+// gradients give a leaf its value, -rate * G/(H+l2), and a split its gain. The second set has so many rows that
+// histograms start wide, are subtracted and become narrow on the way down.
+func TestNodesHoldTheRowsThatReachThem(t *testing.T) {
+	for _, c := range []struct{ rows, rounds int }{{5000, 15}, {120_000, 2}} {
+		x, z := mixed(c.rows, 1)
+		r := rand.New(rand.NewPCG(4, 4))
+		y := make([]float64, len(z))
 		for i := range y {
-			leaf[i] = walk(tree, x.Row(i))
-			p := 1 / (1 + math.Exp(-margin[i]))
-			g[leaf[i]] += p - y[i]
-			h[leaf[i]] += p * (1 - p)
-			n[leaf[i]]++
-		}
-		for j, f := range tree.Feature {
-			if f >= 0 {
-				continue
-			}
-			if want := -rate * g[j] / (h[j] + l2); tree.Cover[j] != n[j] || math.Abs(tree.Value[j]-want) > 1e-6 {
-				t.Fatalf("tree %d leaf %d: value %v over %v rows, want %v over %v", k, j, tree.Value[j], tree.Cover[j], want, n[j])
+			if r.Float64() < 1/(1+math.Exp(-z[i])) {
+				y[i] = 1
 			}
 		}
+		const rate, l2 = 0.2, 1.5
+		p := learner.Params{"rounds": c.rounds, "learning_rate": rate, "l2": l2, "leaves": 40}
+		m := fit(t, p, learner.Set{X: x, Y: y}, learner.Binary, 2, learner.Options{})
+		margin := make([]float64, len(y))
 		for i := range margin {
-			margin[i] += tree.Value[leaf[i]]
+			margin[i] = m.Base[0]
 		}
-	}
-	got := []float64{0}
-	for i := range margin {
-		if m.Margin(x.Row(i), got); got[0] != margin[i] {
-			t.Fatalf("row %d: margin %v, its trees add up to %v", i, got[0], margin[i])
+		for k := range m.Trees {
+			tree := &m.Trees[k]
+			nodes := len(tree.Feature)
+			g, h, n := make([]float64, nodes), make([]float64, nodes), make([]float64, nodes)
+			for i := range y {
+				p := 1 / (1 + math.Exp(-margin[i]))
+				passed := path(tree, x.Row(i))
+				for _, j := range passed {
+					g[j] += p - y[i]
+					h[j] += p * (1 - p)
+					n[j]++
+				}
+				margin[i] += tree.Value[passed[len(passed)-1]]
+			}
+			score := func(j int32) float64 { return g[j] * g[j] / (h[j] + l2) }
+			for j, f := range tree.Feature {
+				if tree.Cover[j] != n[j] {
+					t.Fatalf("%d rows, tree %d node %d: cover %v, but %v rows reach it", c.rows, k, j, tree.Cover[j], n[j])
+				}
+				if f < 0 {
+					if want := -rate * g[j] / (h[j] + l2); math.Abs(tree.Value[j]-want) > 1e-6 {
+						t.Fatalf("%d rows, tree %d leaf %d: value %v, not %v", c.rows, k, j, tree.Value[j], want)
+					}
+					continue
+				}
+				want := score(tree.Left[j]) + score(tree.Right[j]) - score(int32(j))
+				if math.Abs(tree.Gain[j]-want) > 0.005*want+0.01 { // 15-bit gradients
+					t.Fatalf("%d rows, tree %d node %d: gain %v, not %v", c.rows, k, j, tree.Gain[j], want)
+				}
+			}
+		}
+		got := []float64{0}
+		for i := range margin {
+			if m.Margin(x.Row(i), got); got[0] != margin[i] {
+				t.Fatalf("row %d: margin %v, its trees add up to %v", i, got[0], margin[i])
+			}
 		}
 	}
 }
