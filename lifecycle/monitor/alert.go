@@ -62,7 +62,11 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 		return fmt.Errorf("read the latest window: %w", err)
 	}
 	if v.Kind == Performance {
-		if err := s.event(ctx, tx, v, "monitor.judged", levelOf(v), v.Summary, map[string]any{"verdict": v.ID, "state": v.State, "n": v.N}); err != nil {
+		message := fmt.Sprintf("Performance from %s to %s: %s", v.From.Format("2 Jan"), v.To.Add(-time.Microsecond).Format("2 Jan"), v.Summary)
+		if v.Revision > 1 {
+			message = "Judged again with later truth. " + message
+		}
+		if err := s.event(ctx, tx, v, "monitor.judged", levelOf(v), message, map[string]any{"verdict": v.ID, "state": v.State, "n": v.N}); err != nil {
 			return err
 		}
 	}
@@ -109,7 +113,7 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 		return nil
 	}
 	for _, a := range firing {
-		if _, still := seen[a.Subject]; still || lingers(v, a.Subject) {
+		if _, still := seen[a.Subject]; still || lingers(v, &a) {
 			continue
 		}
 		at := v.MadeAt
@@ -137,9 +141,9 @@ func gravity(a *Alert) int {
 
 // announce records what happened to an alert and queues it for the webhooks.
 func (s *Service) announce(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict, a *Alert, kind, level string) error {
-	message := a.Message
+	message := "Alert: " + a.Message
 	if kind == "alert.resolved" {
-		message = "Resolved: " + message
+		message = "Resolved: " + a.Message
 	}
 	if err := s.event(ctx, tx, v, kind, level, message, map[string]any{"alert": a.ID, "subject": a.Subject, "cause": a.Cause, "link": a.Link, "columns": a.Columns}); err != nil {
 		return err
@@ -165,8 +169,15 @@ func levelOf(v *Verdict) string {
 	return govern.Info
 }
 
-// lingers says that a subject is over its bar in this window though not often enough to fire: that is no recovery.
-func lingers(v *Verdict, subject string) bool {
+// lingers says that an alert's subject is over its bar in this window though not often enough to fire, or that one of its columns had
+// too few values to say: that is no recovery.
+func lingers(v *Verdict, a *Alert) bool {
+	for _, name := range a.Columns {
+		if c := v.column(name); c != nil && c.State == Inconclusive {
+			return true
+		}
+	}
+	subject := a.Subject
 	switch v.Kind {
 	case Quality:
 		for i := range v.Columns {

@@ -128,6 +128,7 @@ type Plan struct {
 	Monitor    project.Monitor
 	KnownAfter time.Duration // how long truth takes, see project.Label
 	Threshold  float64       // decision threshold of a binary model; 0 stands for 0.5
+	Replay     bool          // the clock moves with the rows, so that silence at its end is the end of the replay and no alarm
 }
 
 // Plans gives what is watched in a project, or everywhere when project is "".
@@ -181,6 +182,8 @@ type Service struct {
 	wait   sync.WaitGroup
 	stop   context.CancelFunc
 	kicked chan struct{}
+
+	decoded decoded
 
 	layoutMu sync.Mutex
 	layouts  map[layoutKey]*layout

@@ -297,6 +297,16 @@ func TestSilenceIsAnAlert(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAReplayIsNoAlert(t *testing.T) {
+	w, n := natureWorld(t, 5)
+	w.plan.Replay = true
+	w.live(n, start, start.Add(4*oneDay), 300, nil)
+	w.tick(start.Add(7 * oneDay))
+	if a := w.alerts(AlertFilter{}); len(a) != 0 {
+		t.Errorf("the replay is over:%s", text(a))
+	}
+}
+
 func TestCalibrationAndRankingAreToldApart(t *testing.T) {
 	w, n := natureWorld(t, 6)
 	w.live(n, start, start.Add(5*oneWeek), 150, func(at time.Time, r *feedback.Labeled) {

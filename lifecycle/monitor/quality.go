@@ -54,9 +54,12 @@ func judgeQuality(p *Plan, v *Verdict, t *tally, past []Verdict) {
 					findBreak(&col, c, past)
 				}
 			}
-			if len(col.Findings) > 0 {
+			switch {
+			case len(col.Findings) > 0:
 				col.State = "off"
 				v.Over = true
+			case col.NEff < breakMin:
+				col.State = Inconclusive
 			}
 			v.Columns = append(v.Columns, col)
 		}

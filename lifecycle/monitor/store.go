@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/infra/catalog"
@@ -114,7 +115,7 @@ func (s *Service) window(ctx context.Context, deployment, kind string, from time
 	return version, []byte(text), nil
 }
 
-const verdictColumns = `SELECT document FROM monitor_verdicts WHERE workspace_id = $1 AND deployment = $2 AND superseded = 0 `
+const verdictColumns = `SELECT id, document FROM monitor_verdicts WHERE workspace_id = $1 AND deployment = $2 AND superseded = 0 `
 
 // Verdicts is the latest revisions of a kind, or of all when kind is "", newest window first; limit 0 is 100, at most 1,000.
 func (s *Service) Verdicts(ctx context.Context, deployment, kind string, limit int) ([]Verdict, error) {
@@ -155,15 +156,44 @@ func (s *Service) verdicts(ctx context.Context, query string, args ...any) ([]Ve
 	defer rows.Close()
 	out := []Verdict{}
 	for rows.Next() {
-		var doc string
-		if err := rows.Scan(&doc); err != nil {
+		var key string
+		var doc sql.RawBytes
+		if err := rows.Scan(&key, &doc); err != nil {
 			return nil, fmt.Errorf("read verdicts: %w", err)
 		}
-		var v Verdict
-		if err := json.Unmarshal([]byte(doc), &v); err != nil {
-			return nil, fmt.Errorf("decode a verdict: %w", err)
+		v, ok := s.decoded.get(key)
+		if !ok {
+			if err := json.Unmarshal(doc, &v); err != nil {
+				return nil, fmt.Errorf("decode a verdict: %w", err)
+			}
+			s.decoded.put(key, v)
 		}
 		out = append(out, v)
 	}
 	return out, rows.Err()
+}
+
+// decoded keeps verdicts that were read: every judgement looks at the same last ones, and they never change. Their columns are shared,
+// so they must not be written to.
+type decoded struct {
+	mu   sync.Mutex
+	byID map[string]Verdict
+}
+
+const maxDecoded = 512
+
+func (d *decoded) get(id string) (Verdict, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v, ok := d.byID[id]
+	return v, ok
+}
+
+func (d *decoded) put(id string, v Verdict) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byID == nil || len(d.byID) >= maxDecoded {
+		d.byID = map[string]Verdict{}
+	}
+	d.byID[id] = v
 }

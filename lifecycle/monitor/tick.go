@@ -269,8 +269,16 @@ func (s *Service) judge(ctx context.Context, p *Plan, kind string, from, at int6
 	if err != nil {
 		return err
 	}
-	if v.Rows == 0 && (kind != Quality || quiet(past)) {
-		return nil // there was nothing to judge, and nothing was expected
+	if v.Rows == 0 {
+		if kind != Quality || quiet(past) {
+			return nil // there was nothing to judge, and nothing was expected
+		}
+		if p.Replay {
+			later, _, err := s.Log.Coverage(ctx, p.Deployment, v.To, v.To.Add(100*365*24*time.Hour))
+			if err != nil || later == 0 {
+				return err
+			}
+		}
 	}
 	var window *tally
 	switch kind {
