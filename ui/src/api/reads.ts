@@ -1,0 +1,33 @@
+// Reads that several pages share, with what each makes of "not there yet".
+import { ApiError, seg } from './client';
+import { useList, useRead } from './queries';
+import type { Deployment, Model, Rollout } from './types';
+
+/** "There is none yet" is a state, not a failure. */
+export const absent = (error: Error | null) => error instanceof ApiError && error.problem.status === 404;
+
+/** All rollouts of a deployment, newest first, and the one under way. */
+export function useRollouts(deployment: string | undefined) {
+  const query = useList<Rollout>(`deployments/${seg(deployment ?? '')}/rollouts`, { enabled: !!deployment });
+  const active = query.items.find((r) => r.state === 'running' || r.state === 'paused');
+  return { ...query, active, past: query.items.filter((r) => r !== active) };
+}
+
+export const useDeployment = (name: string) => useRead<Deployment>(`deployments/${seg(name)}`);
+
+/** Share of a deployment's predictions whose truth is known; undefined without a prediction. */
+export const coverage = (d: Deployment): number | undefined => (d.stats?.predictions > 0 ? (d.stats.labeled + d.stats.without_label) / d.stats.predictions : undefined);
+
+/** The champion's p99 of the last five minutes; undefined when it answered nothing in them. */
+export const p99 = (d: Deployment): number | undefined => (d.stats?.p99_ms > 0 ? d.stats.p99_ms : undefined);
+
+/** The deployments, or models, of one project; the server lists those of all. */
+export function useDeployments(project: string) {
+  const query = useList<Deployment>('deployments', { enabled: !!project });
+  return { ...query, items: query.items.filter((d) => d.project === project) };
+}
+
+export function useModels(project: string) {
+  const query = useList<Model>('models', { enabled: !!project });
+  return { ...query, items: query.items.filter((m) => m.project === project) };
+}
