@@ -25,7 +25,8 @@ type projectClock struct {
 	replay atomic.Bool
 	now    atomic.Int64 // replay: the greatest time seen; wall: the greatest time told
 	ticked atomic.Int64 // hooks have done their work up to here
-	due    atomic.Bool  // a replay has crossed a day since the hooks ran
+	due    atomic.Bool  // a replay has gone on for long enough since the hooks ran
+	driven atomic.Bool  // Advance was called: somebody outside says when the hooks run
 
 	hooks   sync.Mutex // held while hooks run
 	storing sync.Mutex // guards what the catalog has:
@@ -75,7 +76,8 @@ func (s *Service) clockOf(name string) *projectClock {
 func (s *Service) Clock(name string) clock.Clock { return handle{s, name} }
 
 // Seen tells a replay that a prediction or an outcome carried the time at: now is the greatest one seen. It does nothing
-// for a wall clock. It takes no lock and may be called for every request; crossing a day has RunTicks call the hooks.
+// for a wall clock. It takes no lock and may be called for every request. Crossing a UTC day has RunTicks call the hooks; when
+// Advance is used, which is the reproducible way, only going two days past the last advance does.
 func (s *Service) Seen(name string, at time.Time) {
 	v, ok := s.clocks.Load(name)
 	if !ok {
@@ -96,7 +98,12 @@ func (s *Service) Seen(name string, at time.Time) {
 		}
 	}
 	c.ticked.CompareAndSwap(0, t)
-	if t/dayMicros > c.ticked.Load()/dayMicros && c.due.CompareAndSwap(false, true) {
+	ticked := c.ticked.Load()
+	late := t/dayMicros > ticked/dayMicros
+	if c.driven.Load() {
+		late = t-ticked > 2*dayMicros
+	}
+	if late && c.due.CompareAndSwap(false, true) {
 		select {
 		case s.wake <- struct{}{}:
 		default:
@@ -126,6 +133,7 @@ func (s *Service) Advance(ctx context.Context, name string, at time.Time) error 
 	if at.IsZero() {
 		return fault.New(fault.Invalid, "the clock needs a time to move to").WithHint(`send {"at": "2013-04-01T00:00:00Z"}`)
 	}
+	c.driven.Store(true)
 	t := catalog.Micros(at)
 	for {
 		last := c.now.Load()

@@ -225,6 +225,23 @@ func TestCrossingADayRunsTheHooksOnce(t *testing.T) {
 	}
 }
 
+func TestADrivenReplayIsNotInterruptedWithinItsDay(t *testing.T) {
+	s, _, _ := openService(t, filepath.Join(t.TempDir(), "catalog.db"))
+	saved(t, s, "p", "replay")
+	if err := s.Advance(t.Context(), "p", at("2013-11-03 04:00")); err != nil { // midnight in New York
+		t.Fatal(err)
+	}
+	c := s.clockOf("p")
+	s.Seen("p", at("2013-11-04 04:59")) // the same day in New York, which has 25 hours; another in UTC
+	if c.due.Load() {
+		t.Error("the hooks are due within the driver's day")
+	}
+	s.Seen("p", at("2013-11-05 04:01"))
+	if !c.due.Load() {
+		t.Error("the hooks are not due two days after the last advance")
+	}
+}
+
 func TestAWallProjectTicksAndCannotBeMoved(t *testing.T) {
 	s, wall, _ := openService(t, filepath.Join(t.TempDir(), "catalog.db"))
 	p := saved(t, s, "p", "wall")
