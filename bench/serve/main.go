@@ -173,7 +173,8 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	all := []*contender{bare, ours, peer}
+	pooled := &contender{name: "pooled", url: peer.url + "-def", pid: peer.pid, requests: peer.requests}
+	all := []*contender{bare, ours, peer, pooled}
 	for _, c := range all { // warm: code, connections, pools
 		if err := c.load(ctx, bodies, c.requests/10, o.connections); err != nil {
 			return err
@@ -194,7 +195,7 @@ func run(ctx context.Context, o options) (err error) {
 	if sent := int64(o.requests/10 + o.rounds*o.requests); logged != sent {
 		return fmt.Errorf("%d requests were answered, %d predictions are in the log", sent, logged)
 	}
-	text := section(bare, ours, peer, o, logged)
+	text := section(bare, ours, peer, pooled, o, logged)
 	fmt.Print(text)
 	if o.results == "" {
 		return nil
