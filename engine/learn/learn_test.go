@@ -249,6 +249,7 @@ func TestRefusals(t *testing.T) {
 		"empty":      {learner: "gbdt", set: learn.Set{X: table.NewMatrix(0, []string{"a"})}, message: "training set is empty"},
 		"lengths":    {learner: "gbdt", set: with(func(s *learn.Set) { s.Y = s.Y[:10] }), message: "10 labels for 200 rows"},
 		"label":      {learner: "gbdt", set: with(func(s *learn.Set) { s.Y[3] = math.NaN() }), message: "label of row 3 is NaN"},
+		"number":     {learner: "linear", task: learn.Regression, set: with(func(s *learn.Set) { s.Y[7] = 1e300 }), message: "label of row 7 is 1e+300"},
 		"one class":  {learner: "gbdt", set: with(func(s *learn.Set) { clear(s.Y) }), message: "every label is 0"},
 		"class":      {learner: "logistic", task: learn.Multiclass, classes: 1, message: "at least 2 classes"},
 		"index":      {learner: "gbdt", task: learn.Multiclass, classes: 2, set: with(func(s *learn.Set) { s.Y[9] = 2 }), message: "label of row 9 is 2"},

@@ -73,6 +73,12 @@ type Model interface {
 	MarshalBinary() ([]byte, error)
 }
 
+// Labels and weights are bounded so that a gradient, their product, stays within float32.
+const (
+	maxLabel  = 1e25
+	maxWeight = 1e12
+)
+
 // Check refuses a training set that no learner can read: empty, of unequal lengths, with labels outside the task or all
 // alike in a binary one, or with weights that cannot be.
 func Check(set Set, task Task, classes int, weights []float64) error {
@@ -104,8 +110,8 @@ func Check(set Set, task Task, classes int, weights []float64) error {
 	}
 	var total float64
 	for i, w := range weights {
-		if !(w >= 0) || math.IsInf(w, 0) {
-			return fault.New(fault.Invalid, "the weight of row %d is %v; weights are finite and not negative", i, w)
+		if !(w >= 0 && w <= maxWeight) {
+			return fault.New(fault.Invalid, "the weight of row %d is %v; weights are from 0 to %g", i, w, maxWeight)
 		}
 		total += w
 	}
@@ -135,8 +141,8 @@ func CheckLabels(y []float64, task Task, classes int) error {
 		}
 	case Regression:
 		for i, v := range y {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return fault.New(fault.Invalid, "the label of row %d is %v; a regression label is a finite number", i, v)
+			if !(math.Abs(v) <= maxLabel) {
+				return fault.New(fault.Invalid, "the label of row %d is %v; a regression label is a number of at most %g", i, v, maxLabel)
 			}
 		}
 	default:
