@@ -165,7 +165,7 @@ const (
 )
 
 // plan makes the SQL for one file with these columns.
-func (r *reading) plan(f *sniffed, how care) (*plan, error) {
+func (r *reading) plan(f *sniffed, how care, tokens map[string]known) (*plan, error) {
 	p := &plan{types: map[string]string{}}
 	has := map[string]bool{}
 	values := map[string]string{}
@@ -216,7 +216,11 @@ func (r *reading) plan(f *sniffed, how care) (*plan, error) {
 		case Drop:
 			continue
 		case Pseudonymise:
-			value = r.keys.sql("(" + value + ")::VARCHAR")
+			text := "(" + value + ")::VARCHAR"
+			value = r.keys.sql(text)
+			if k, ok := tokens[c.name]; ok {
+				value = k.sql(r.keys, text)
+			}
 		}
 		p.fields = append(p.fields, r.field(c.name))
 		plain = append(plain, value+" AS "+duck.Quote(c.name))
@@ -295,11 +299,16 @@ func conversion(c sniffedColumn, want table.Kind, text bool, how care, types map
 	case want == table.Double && (base == "FLOAT" || base == "DOUBLE"):
 		return "CASE WHEN isnan(" + c.raw + ") THEN NULL ELSE " + c.raw + "::DOUBLE END", ""
 	case want == table.Datetime && given == "TIMESTAMP WITH TIME ZONE":
-		return "(" + c.raw + " AT TIME ZONE 'UTC')", ""
+		return utc(c.raw), ""
 	case given == duck.SQLType(want):
 		return c.raw, ""
 	}
 	return c.raw + "::" + duck.SQLType(want), ""
+}
+
+// utc is a time with zone as one without, in UTC. AT TIME ZONE would ask the calendar, at ten times the cost. Infinite times become null.
+func utc(instant string) string {
+	return "CASE WHEN isfinite(" + instant + ") THEN make_timestamp(epoch_us(" + instant + ")) END"
 }
 
 // fromText reads a kind from text; words for a missing value give null. A whole number may be written 5.0, but never loses a fraction.
@@ -318,7 +327,7 @@ func fromText(text string, want table.Kind) (value, bad string) {
 	case table.Boolean:
 		value = "TRY_CAST(" + given + " AS BOOLEAN)"
 	default:
-		value = "(TRY_CAST(" + given + " AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+		value = utc("TRY_CAST(" + given + " AS TIMESTAMPTZ)")
 	}
 	return value, "(" + given + ") IS NOT NULL AND (" + value + ") IS NULL"
 }

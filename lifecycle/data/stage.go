@@ -80,8 +80,12 @@ func (g *staging) read(ctx context.Context, src *source, seen *sniffed, r *readi
 // copyIn reads the file into a staging file. It first takes for granted that the whole file is what it seems at its start; only when that fails the
 // file is read again with care, and lines that cannot be read are set aside in the returned table ("" when there are none).
 func (g *staging) copyIn(ctx context.Context, src *source, seen *sniffed, r *reading, stage string) (p *plan, rejects string, err error) {
+	tokens, err := g.know(ctx, src, seen, r)
+	if err != nil {
+		return nil, "", err
+	}
 	read := func(how care, more string) error {
-		if p, err = r.plan(seen, how); err != nil {
+		if p, err = r.plan(seen, how, tokens); err != nil {
 			return err
 		}
 		return g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s) TO %s (%s)",

@@ -106,9 +106,10 @@ func (g *staging) dropRepeated(ctx context.Context, v *Version, columns []string
 		i, n := int(counts.Columns[0].Floats[k]), int64(counts.Columns[1].Floats[k])
 		old := v.Parts[i]
 		names := (&plan{fields: old.Schema}).names()
+		// IN is a hash join, which does not keep the order of the rows: it is restored by their numbers.
 		from := fmt.Sprintf("(SELECT *, file_row_number IN (SELECT row FROM repeated WHERE part = %d) AS __again FROM read_parquet(%s, file_row_number = true))", i, duck.Literal(paths[i]))
 		bad := g.path("repeated")
-		if err := g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s AS _source, NULL::BIGINT AS _line, file_row_number + 1 AS _row, %s AS _reason, NULL::VARCHAR AS _raw, %s FROM %s WHERE __again) TO %s (%s)",
+		if err := g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s AS _source, NULL::BIGINT AS _line, file_row_number + 1 AS _row, %s AS _reason, NULL::VARCHAR AS _raw, %s FROM %s WHERE __again ORDER BY file_row_number) TO %s (%s)",
 			duck.Literal(old.Source), reason, names, from, duck.Literal(bad), duck.ParquetOptions)); err != nil {
 			return nil, 0, diskOr(err, "write the quarantine")
 		}
@@ -123,7 +124,7 @@ func (g *staging) dropRepeated(ctx context.Context, v *Version, columns []string
 			continue
 		}
 		good := g.path("passed")
-		if err := g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s WHERE NOT __again) TO %s (%s)", names, from, duck.Literal(good), duck.ParquetOptions)); err != nil {
+		if err := g.duck.Exec(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s WHERE NOT __again ORDER BY file_row_number) TO %s (%s)", names, from, duck.Literal(good), duck.ParquetOptions)); err != nil {
 			return nil, 0, diskOr(err, "write the rows that passed")
 		}
 		part, err := g.part(ctx, good, old.Schema, old.Rows-n)

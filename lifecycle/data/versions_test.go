@@ -515,3 +515,54 @@ func TestQuarantineIsDownloadable(t *testing.T) {
 		t.Errorf("a version without quarantine gave %v", err)
 	}
 }
+
+// TestBigFilesKeepTheirOrder: tokens made beforehand are those of every row, and whatever is done to a part its rows keep their order.
+func TestBigFilesKeepTheirOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a file of 20 MB")
+	}
+	h := newHouse(t)
+	ctx := context.Background()
+	const rows = 400_000
+	path := filepath.Join(h.dir, "big.csv")
+	if err := h.duck.Exec(ctx, fmt.Sprintf(`COPY (SELECT i AS n, 'person ' || (CASE WHEN i < 300000 THEN i %% 1000 ELSE i END) AS who, 'some text that makes the row long enough' AS filler FROM range(%d) t(i)) TO %s (HEADER)`, rows, duck.Literal(path))); err != nil {
+		t.Fatal(err)
+	}
+	// One row is there twice at the end, so that the part is written once more without it.
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("5,person 5,again\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	v := h.mustIngest(t, project.Dataset{Files: project.Strings{"big.csv"}, Key: []string{"n"}, Personal: map[string]string{"who": data.Pseudonymise}})
+	relation, err := h.Relation(ctx, v, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := h.duck.Table(ctx, "SELECT n, who FROM "+relation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Rows != rows {
+		t.Fatalf("%d rows of %d", got.Rows, rows)
+	}
+	for i := range rows {
+		if got.Column("n").Floats[i] != float64(i) {
+			t.Fatalf("row %d is where row %d should be", int(got.Column("n").Floats[i]), i)
+		}
+		if i%997 == 0 || i >= 299_990 && i < 300_010 {
+			person := i
+			if i < 300_000 {
+				person = i % 1000
+			}
+			if want := h.Pseudonymise(fmt.Sprintf("person %d", person)); got.Column("who").Strings[i] != want {
+				t.Fatalf("row %d has the token %s, want %s", i, got.Column("who").Strings[i], want)
+			}
+		}
+	}
+}
