@@ -291,6 +291,10 @@ func (d *draft) setTask() error {
 			}
 			d.target = unlessMissing(l.expr, missing, fmt.Sprintf("%s = %s", l.expr, sqlText(yes)))
 			d.note("the model predicts that %s is %q; the other value is %q", l.Name, yes, no)
+			// {female: "sex = 'female'"} says more than {sex: ...}; {churn: "churn = 'yes'"} is right as it is.
+			if name := slugOr(yes, d.name); !meansYes(yes) && len(name) > 1 && len(name) <= 60 && !d.hasColumn(name) {
+				d.name = name
+			}
 			break
 		}
 		if l.Distinct > maxClasses {
@@ -311,6 +315,10 @@ func (d *draft) setTask() error {
 		}
 	}
 	return nil
+}
+
+func (d *draft) hasColumn(name string) bool {
+	return slices.ContainsFunc(d.columns, func(c *columnRole) bool { return strings.EqualFold(c.Name, name) })
 }
 
 // missingTexts are words that people write into a text column where there is nothing.

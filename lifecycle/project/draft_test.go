@@ -154,9 +154,9 @@ func TestDraftTakesWordsForNothingAsMissing(t *testing.T) {
 		values []string
 		want   string
 	}{
-		"binary":     {[]string{"male", "female", "male", "NA"}, "label: {sex: \"if(sex in ('NA'), null, sex = 'female')\"}"},
+		"binary":     {[]string{"male", "female", "male", "NA"}, "label: {female: \"if(sex in ('NA'), null, sex = 'female')\"}"},
 		"multiclass": {[]string{"a", "b", "c", "?"}, "label: {sex: \"if(sex in ('?'), null, sex)\"}"},
-		"only words": {[]string{"unknown", "x"}, "label: {sex: \"sex = '"},
+		"only words": {[]string{"unknown", "x"}, ": \"sex = '"},
 	} {
 		look := lookOf("f.csv", size, labels("sex", n, func(i int) string { return one.values[i%len(one.values)] }))
 		text, _, err := Draft(look, DraftOptions{Label: "sex"})
@@ -183,6 +183,19 @@ func TestDraftRefusesLabelsThatCannotBe(t *testing.T) {
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.HintOf(err), hint) {
 			t.Errorf("label %s gives %v (hint %q)", label, err, fault.HintOf(err))
 		}
+	}
+}
+
+func TestDraftOfAWideFile(t *testing.T) {
+	const n = 60
+	rng := rand.New(rand.NewPCG(9, 10))
+	var columns []*table.Column
+	for i := range 3000 {
+		columns = append(columns, numbers(fmt.Sprintf("column_%04d", i), table.Double, n, func(int) float64 { return rng.Float64() }))
+	}
+	columns = append(columns, numbers("y", table.Boolean, n, func(i int) float64 { return float64(i % 2) }))
+	if _, _, err := Draft(lookOf("wide.csv", columns...), DraftOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 // oneHotMost is how many texts a column may have to become one feature each; beyond it is encoded by the label's mean.
 const oneHotMost = 10
 
+// mostTypes is how many columns are pinned one by one; a wider file would only be types.
+const mostTypes = 500
+
 const day = 24 * 60 * 60 * 1e6 // microseconds
 
 var plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.()/' -]*$`)
@@ -120,7 +123,7 @@ func (d *draft) writeData(say func(string, ...any), dataset string) {
 	} else {
 		say("    # time: COLUMN  # none was found; with one, the newest rows judge the model")
 	}
-	if d.look.Format != "parquet" {
+	if d.look.Format != "parquet" && len(d.columns) <= mostTypes {
 		var types []string
 		for _, c := range d.columns {
 			types = append(types, fmt.Sprintf("%s: %s", yamlText(c.Name), c.Kind))

@@ -2,7 +2,6 @@ package project
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -325,6 +324,3 @@ func wholeNumbers(v any) any {
 	}
 	return v
 }
-
-// String is the label as the file writes it.
-func (l Label) String() string { return fmt.Sprintf("%s: %s", l.Name, l.Expr) }
