@@ -141,9 +141,9 @@ func gravity(a *Alert) int {
 
 // announce records what happened to an alert and queues it for the webhooks.
 func (s *Service) announce(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict, a *Alert, kind, level string) error {
-	message := "Alert: " + a.Message
+	message := a.Message
 	if kind == "alert.resolved" {
-		message = "Resolved: " + a.Message
+		message = "Resolved: " + message
 	}
 	if err := s.event(ctx, tx, v, kind, level, message, map[string]any{"alert": a.ID, "subject": a.Subject, "cause": a.Cause, "link": a.Link, "columns": a.Columns}); err != nil {
 		return err

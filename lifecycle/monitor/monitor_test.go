@@ -488,6 +488,42 @@ func TestVerdictsDoNotDependOnOrderConcurrencyOrRestarts(t *testing.T) {
 	}
 }
 
+// Hours and weeks are too different to share spans; the verdicts must not show it.
+func TestWindowsOfVeryDifferentWidths(t *testing.T) {
+	run := func(quality time.Duration) []Verdict {
+		w, n := natureWorld(t, 15)
+		w.plan.Monitor.Quality = window(quality, "1 of 1")
+		w.restart()
+		w.live(n, start, start.Add(8*oneDay), 300, nil)
+		return w.of(Drift)
+	}
+	if a, b := spanWidths(&Plan{Monitor: project.Monitor{Quality: window(time.Hour, ""), Drift: window(oneWeek, "")}}),
+		spanWidths(&Plan{Monitor: watchAll()}); len(a) != 2 || len(b) != 1 || b[0] != micros(oneDay) {
+		t.Errorf("spans %v and %v", a, b)
+	}
+	if diff := cmp.Diff(essence(t, run(oneDay)), essence(t, run(time.Hour))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Any time may come with a row: what memory does not hold, the log does.
+func TestTimesFromEverywhereAreBoundedInMemory(t *testing.T) {
+	w, n := natureWorld(t, 16)
+	for i := range 1000 {
+		w.predict(n.row(start.Add(time.Duration(i-500) * 30 * oneDay)))
+	}
+	found, _ := w.s.watches.Load("d")
+	for i := range found.(*watch).shards {
+		if k := len(found.(*watch).shards[i].cells); k > maxCells {
+			t.Errorf("%d tallies", k)
+		}
+	}
+	w.live(n, start, start.Add(oneDay), 300, nil)
+	if vs := w.of(Quality); len(vs) != 1 || vs[0].N != 301 {
+		t.Errorf("verdicts %+v", vs)
+	}
+}
+
 func TestARowAfterTheCloseMakesARevision(t *testing.T) {
 	w, n := natureWorld(t, 11)
 	w.live(n, start, start.Add(2*oneDay), 300, nil)

@@ -223,14 +223,21 @@ func (t *tally) effective(viewName string) float64 {
 	return float64(t.profile.Rows)
 }
 
-// cellKey names a tally: the base span that begins at start, and the version.
+// cellKey names a tally: the span of a width that begins at start, and the version.
 type cellKey struct {
-	start   int64
-	version int
+	start, width int64
+	version      int
 }
 
-// shards is how many goroutines can count for one deployment without waiting for each other.
-const shards = 4
+const (
+	// shards is how many goroutines can count for one deployment without waiting for each other.
+	shards = 4
+	// maxSpans is how many spans of the common width a window may be summed from; a finer one would cost more memory than counting
+	// every row once per window.
+	maxSpans = 48
+	// maxCells bounds the tallies of a shard, about 10 KB per number column each: rows may carry any time. The log has what is not counted.
+	maxCells = 64
+)
 
 type shard struct {
 	mu    sync.Mutex
@@ -238,38 +245,55 @@ type shard struct {
 	_     [40]byte // a shard to a cache line
 }
 
-// watch is a deployment that is counted. Counts are kept per base span: the greatest width that divides all windows.
+// watch is a deployment that is counted. Where the windows are not too different, rows are counted once, in spans of the greatest width
+// that divides both; else once per window.
 type watch struct {
-	plan Plan
-	base int64 // µs
+	plan   Plan
+	widths []int64 // of the spans, µs
 
 	shards  [shards]shard
 	layouts sync.Map // version -> *layout; nil value while it loads
 }
 
 func newWatch(p Plan) *watch {
-	w := &watch{plan: p, base: baseWidth(&p)}
+	w := &watch{plan: p, widths: spanWidths(&p)}
 	for i := range w.shards {
 		w.shards[i].cells = map[cellKey]*tally{}
 	}
 	return w
 }
 
-// baseWidth is the greatest common divisor of the quality and drift windows, one day when neither is watched.
-func baseWidth(p *Plan) int64 {
-	width := int64(0)
-	for _, kind := range []string{Quality, Drift} {
-		for a, b := width, widthOf(p, kind); ; a, b = b, a%b {
-			if b == 0 {
-				width = a
-				break
-			}
+func spanWidths(p *Plan) []int64 {
+	quality, drift := widthOf(p, Quality), widthOf(p, Drift)
+	switch {
+	case quality == 0 && drift == 0:
+		return nil
+	case quality == 0 || drift == 0:
+		return []int64{quality + drift}
+	}
+	common := quality
+	for rest := drift; rest != 0; {
+		common, rest = rest, common%rest
+	}
+	if max(quality, drift)/common > maxSpans {
+		return []int64{quality, drift}
+	}
+	return []int64{common}
+}
+
+// spanOf is the width of the spans that a window is summed from.
+func (w *watch) spanOf(window int64) int64 {
+	for _, width := range w.widths {
+		if width == window {
+			return width
 		}
 	}
-	if width == 0 {
-		return micros(24 * time.Hour)
+	for _, width := range w.widths {
+		if window%width == 0 {
+			return width
+		}
 	}
-	return width
+	return window
 }
 
 // widthOf is the window of a kind in microseconds; 0 when it is not watched.
@@ -290,7 +314,7 @@ func (s *Service) adopt(plans []Plan) {
 	for _, p := range plans {
 		if old, ok := s.watches.Load(p.Deployment); ok {
 			w := old.(*watch)
-			if w.base == baseWidth(&p) && w.plan.Model == p.Model {
+			if slices.Equal(w.widths, spanWidths(&p)) && w.plan.Model == p.Model {
 				continue
 			}
 		}
@@ -322,7 +346,9 @@ func (s *Service) Observe(deployment string, recs []serve.Prediction) {
 		if l == nil {
 			continue // still loading; the log has the row
 		}
-		sh.count(cellKey{align(f.at, w.base), f.version}, l.(*layout), &f)
+		for _, width := range w.widths {
+			sh.count(cellKey{align(f.at, width), width, f.version}, l.(*layout), &f)
+		}
 	}
 }
 
@@ -339,6 +365,9 @@ func (w *watch) lock() *shard {
 func (sh *shard) count(key cellKey, l *layout, f *fact) {
 	t := sh.cells[key]
 	if t == nil {
+		if len(sh.cells) >= maxCells {
+			return
+		}
 		t = newTally(l)
 		sh.cells[key] = t
 	}
@@ -389,15 +418,16 @@ func (s *Service) layout(ctx context.Context, model string, version int) (*layou
 // gather is the counts of [from, to) by champion version. Spans of which memory has fewer rows than the log are counted from it.
 func (s *Service) gather(ctx context.Context, w *watch, from, to int64) (map[int]*tally, error) {
 	sum := map[int]*tally{}
-	for start := from; start < to; start += w.base {
-		predictions, _, err := s.Log.Coverage(ctx, w.plan.Deployment, instant(start), instant(start+w.base))
+	width := w.spanOf(to - from)
+	for start := from; start < to; start += width {
+		predictions, _, err := s.Log.Coverage(ctx, w.plan.Deployment, instant(start), instant(start+width))
 		if err != nil {
 			return nil, fmt.Errorf("count the predictions of %s: %w", w.plan.Deployment, err)
 		}
 		if predictions == 0 {
 			continue
 		}
-		cells, err := w.live(start)
+		cells, err := w.live(start, width)
 		if err != nil {
 			return nil, err
 		}
@@ -406,51 +436,60 @@ func (s *Service) gather(ctx context.Context, w *watch, from, to int64) (map[int
 			rows += t.profile.Rows
 		}
 		if rows < predictions {
-			if cells, err = s.recount(ctx, w, start); err != nil {
+			if cells, err = s.recount(ctx, w, start, width); err != nil {
 				return nil, err
 			}
 		}
-		for version, t := range cells {
-			if sum[version] == nil {
-				sum[version] = newTally(t.layout)
-			}
-			if err := sum[version].merge(t); err != nil {
-				return nil, err
-			}
+		if err := mergeInto(sum, cells); err != nil {
+			return nil, err
 		}
 	}
 	return sum, nil
 }
 
-// live is a copy of what memory counted in the span that begins at start.
-func (w *watch) live(start int64) (map[int]*tally, error) {
+func mergeInto(sum, cells map[int]*tally) error {
+	for version, t := range cells {
+		if sum[version] == nil {
+			sum[version] = newTally(t.layout)
+		}
+		if err := sum[version].merge(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// live is a copy of what memory counted in a span.
+func (w *watch) live(start, width int64) (map[int]*tally, error) {
 	out := map[int]*tally{}
 	for i := range w.shards {
-		sh := &w.shards[i]
-		sh.mu.Lock()
-		for key, t := range sh.cells {
-			if key.start != start {
-				continue
-			}
-			if out[key.version] == nil {
-				out[key.version] = newTally(t.layout)
-			}
-			if err := out[key.version].merge(t); err != nil {
-				sh.mu.Unlock()
-				return nil, err
-			}
+		if err := w.shards[i].copyInto(out, start, width); err != nil {
+			return nil, err
 		}
-		sh.mu.Unlock()
 	}
 	return out, nil
 }
 
-// recount counts a span from the log, an hour at a time to bound memory, and keeps the result in the place of what memory had.
-func (s *Service) recount(ctx context.Context, w *watch, start int64) (map[int]*tally, error) {
+func (sh *shard) copyInto(out map[int]*tally, start, width int64) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for key, t := range sh.cells {
+		if key.start != start || key.width != width {
+			continue
+		}
+		if err := mergeInto(out, map[int]*tally{key.version: t}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recount counts a span from the log, an hour at a time to bound memory, and keeps a copy in the place of what memory had.
+func (s *Service) recount(ctx context.Context, w *watch, start, width int64) (map[int]*tally, error) {
 	out := map[int]*tally{}
 	hour := micros(time.Hour)
-	for from := start; from < start+w.base; from += hour {
-		rows, err := s.Log.Rows(ctx, w.plan.Deployment, instant(from), instant(min(from+hour, start+w.base)), false)
+	for from := start; from < start+width; from += hour {
+		rows, err := s.Log.Rows(ctx, w.plan.Deployment, instant(from), instant(min(from+hour, start+width)), false)
 		if err != nil {
 			return nil, fmt.Errorf("read the log of %s: %w", w.plan.Deployment, err)
 		}
@@ -471,23 +510,29 @@ func (s *Service) recount(ctx context.Context, w *watch, start int64) (map[int]*
 			t.add(&f)
 		}
 	}
-	for i := range w.shards {
-		sh := &w.shards[i]
-		sh.mu.Lock()
-		maps.DeleteFunc(sh.cells, func(k cellKey, _ *tally) bool { return k.start == start })
-		if i == 0 {
-			for version, t := range out {
-				kept := newTally(t.layout)
-				if err := kept.merge(t); err != nil {
-					sh.mu.Unlock()
-					return nil, err
-				}
-				sh.cells[cellKey{start, version}] = kept
-			}
-		}
-		sh.mu.Unlock()
+	kept := map[int]*tally{}
+	if err := mergeInto(kept, out); err != nil {
+		return nil, err
 	}
+	for i := range w.shards {
+		w.shards[i].drop(func(k cellKey) bool { return k.start == start && k.width == width })
+	}
+	w.shards[0].keep(kept, start, width)
 	return out, nil
+}
+
+func (sh *shard) drop(which func(cellKey) bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	maps.DeleteFunc(sh.cells, func(k cellKey, _ *tally) bool { return which(k) })
+}
+
+func (sh *shard) keep(cells map[int]*tally, start, width int64) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for version, t := range cells {
+		sh.cells[cellKey{start, width, version}] = t
+	}
 }
 
 func labeledFact(r *feedback.Labeled) fact {
@@ -497,10 +542,7 @@ func labeledFact(r *feedback.Labeled) fact {
 // forget drops the counts of spans that end at or before: no open window holds them.
 func (w *watch) forget(before int64) {
 	for i := range w.shards {
-		sh := &w.shards[i]
-		sh.mu.Lock()
-		maps.DeleteFunc(sh.cells, func(k cellKey, _ *tally) bool { return k.start+w.base <= before })
-		sh.mu.Unlock()
+		w.shards[i].drop(func(k cellKey) bool { return k.start+k.width <= before })
 	}
 }
 
