@@ -106,7 +106,8 @@ func run(ctx context.Context, file string, only int, verbose bool) error {
 	}
 	defer os.RemoveAll(folder)
 	s := &shell{folder: folder, verbose: verbose, env: append(os.Environ(),
-		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url."+repository+".insteadOf", "GIT_CONFIG_VALUE_0="+home,
+		"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=url."+repository+".insteadOf", "GIT_CONFIG_VALUE_0="+home,
+		"GIT_CONFIG_KEY_1=safe.directory", "GIT_CONFIG_VALUE_1=*", // the working copy may belong to another user
 		"NO_COLOR=1", "TRIMTAB_DIR=", "TRIMTAB_SERVER=")}
 	if !strings.Contains(string(text), "git clone "+home) {
 		if err := s.do(ctx, "git clone -q "+home+" && cd trimtab"); err != nil {
