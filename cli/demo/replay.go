@@ -263,15 +263,6 @@ type event struct {
 	Message string    `json:"message"`
 }
 
-// line is how an event reads in the terminal. A verdict that fired an alert is told once, as the alert.
-func (r *replay) line(e event) string {
-	text := r.opt.IO.Level(e.Level, e.Message)
-	if e.Kind == "alert.fired" {
-		return r.opt.IO.Bad("ALERT") + " " + text
-	}
-	return text
-}
-
 // tell prints what happened since the last time.
 func (r *replay) tell(ctx context.Context) error {
 	for {
@@ -283,7 +274,7 @@ func (r *replay) tell(ctx context.Context) error {
 		}
 		for _, e := range page.Items {
 			r.lastID = e.ID
-			r.say("%s  %s", e.At.Format("_2 Jan"), r.line(e))
+			r.say("%s  %s", e.At.Format("_2 Jan"), r.opt.IO.Level(e.Level, e.Message))
 		}
 		if len(page.Items) < 500 {
 			return nil
