@@ -99,7 +99,7 @@ lint-ui: $(CACHE)/ui.installed
 	npm --prefix ui run check
 
 bench: build python
-	@for folder in bench/[a-z]*/; do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
+	@for folder in $(dir $(wildcard bench/*/main.go)); do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
 
 soak: build
 	@for round in $$(seq $(SOAK_ROUNDS)); do echo "round $$round of $(SOAK_ROUNDS)"; \
