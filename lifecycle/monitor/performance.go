@@ -271,12 +271,14 @@ func summary(v *Verdict, cond *project.Condition, values map[string]float64) str
 	if _, binary := m["prevalence"]; !binary {
 		head := "Within its bar"
 		if v.Over {
-			head = "Off course: " + cond.String()
+			head = "Off course, " + cond.String()
 		}
 		var parts []string
-		for _, name := range []string{"mae", "rmse", "r2", "bias", "accuracy", "f1", "log_loss", "auc"} {
-			if x, ok := m[name]; ok {
-				parts = append(parts, strings.ToUpper(name)+" "+between(x))
+		for _, of := range []struct{ metric, name string }{
+			{"mae", "MAE"}, {"rmse", "RMSE"}, {"r2", "R2"}, {"bias", "bias"}, {"accuracy", "accuracy"}, {"f1", "F1"}, {"log_loss", "log loss"}, {"auc", "AUC"},
+		} {
+			if x, ok := m[of.metric]; ok {
+				parts = append(parts, of.name+" "+between(x))
 			}
 		}
 		return fmt.Sprintf("%s: %s (n %s)", head, strings.Join(parts, "; "), count(v.N))
@@ -293,7 +295,7 @@ func summary(v *Verdict, cond *project.Condition, values map[string]float64) str
 	case both(cond, values):
 		head = "Calibration and ranking are off course"
 	default:
-		head = "Off course: " + cond.String()
+		head = "Off course, " + cond.String()
 	}
 	text := fmt.Sprintf("%s: expected %s, was %s (n %s)", head, percent(m["mean_prediction"].Value), percent(m["prevalence"].Value), count(v.N))
 	if auc, ok := m["auc"]; ok {
