@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -34,46 +35,55 @@ func RegisterEvents(r *route.Router, s *govern.Service) {
 			out.Body.Items = events
 			return out, err
 		})
-	// Resumable: a reader that reconnects sends Last-Event-ID (or ?after=) and gets what it missed first.
+	// Resumable: a reader that reconnects sends Last-Event-ID (or ?after=) and gets what it missed first. The watch only
+	// wakes; what is sent is read from the table, so that a slow reader misses nothing.
 	r.HandleStream(route.Prefix+"/events/stream", access, func(ctx context.Context, req *http.Request, stream *route.Stream) error {
-		query := req.URL.Query()
-		last := req.Header.Get("Last-Event-ID")
-		if last == "" {
-			last = query.Get("after")
-		}
-		project := query.Get("project")
-		events, stop := s.Watch(project)
+		project := req.URL.Query().Get("project")
+		wake, stop := s.Watch(project)
 		defer stop()
-		for last != "" {
-			missed, err := s.List(ctx, govern.Filter{Project: project, After: last, Limit: govern.MaxLimit})
+		last := cmp.Or(req.Header.Get("Last-Event-ID"), req.URL.Query().Get("after"))
+		if last == "" {
+			newest, err := s.List(ctx, govern.Filter{Limit: 1})
 			if err != nil {
 				return err
 			}
-			for _, e := range missed {
+			last = beforeAll
+			if len(newest) > 0 {
+				last = newest[0].ID
+			}
+		}
+		for {
+			events, err := s.List(ctx, govern.Filter{Project: project, After: last, Limit: govern.MaxLimit})
+			if err != nil {
+				return err
+			}
+			if err := stream.Open(); err != nil {
+				return err
+			}
+			for _, e := range events {
 				if err := stream.Send("event", e.ID, e); err != nil {
 					return err
 				}
 				last = e.ID
 			}
-			if len(missed) < govern.MaxLimit {
-				break
+			if len(events) == govern.MaxLimit {
+				continue
 			}
-		}
-		if err := stream.Open(); err != nil {
-			return err
-		}
-		for {
 			select {
 			case <-ctx.Done():
 				return nil
-			case e := <-events:
-				if e.ID <= last { // sent with what was missed
-					continue
-				}
-				if err := stream.Send("event", e.ID, e); err != nil {
-					return err
+			case <-wake:
+			}
+			for more := true; more; { // one look at the table for all that came meanwhile
+				select {
+				case <-wake:
+				default:
+					more = false
 				}
 			}
 		}
 	})
 }
+
+// beforeAll comes before every event id.
+const beforeAll = "00000000000000000000000000000000"

@@ -56,27 +56,11 @@ func RegisterJobs(r *route.Router, q *queue.Queue) {
 		})
 	// The stream of one job ends with its final state; a reader that comes late gets the present state first.
 	r.HandleStream(route.Prefix+"/jobs/{id}/stream", one, func(ctx context.Context, req *http.Request, stream *route.Stream) error {
-		changes, stop := q.Watch()
-		defer stop()
-		job, err := q.Get(ctx, req.PathValue("id"))
-		if err != nil {
-			return err
+		err := q.Follow(ctx, req.PathValue("id"), func(job queue.Job) error { return stream.Send("job", "", job) })
+		if ctx.Err() != nil {
+			return nil
 		}
-		for {
-			if err := stream.Send("job", "", job); err != nil || job.Final() {
-				return err
-			}
-			for next := false; !next; {
-				select {
-				case <-ctx.Done():
-					return nil
-				case change := <-changes:
-					if next = change.ID == job.ID; next {
-						job = change
-					}
-				}
-			}
-		}
+		return err
 	})
 	r.HandleStream(route.Prefix+"/jobs/stream", all, func(ctx context.Context, req *http.Request, stream *route.Stream) error {
 		project := req.URL.Query().Get("project")

@@ -21,8 +21,17 @@ type Stream struct {
 	begun   bool
 }
 
-// Open sends the head of the answer, so that the reader knows it is connected before the first event.
-func (s *Stream) Open() error { return s.send(": open\n\n") }
+// Open sends the head of the answer, so that the reader knows it is connected before the first event. Once the stream
+// is open it does nothing.
+func (s *Stream) Open() error {
+	s.mu.Lock()
+	begun := s.begun
+	s.mu.Unlock()
+	if begun {
+		return nil
+	}
+	return s.send(": open\n\n")
+}
 
 // Send sends one event: data as JSON; event and id may be empty. An error means that the reader is gone.
 func (s *Stream) Send(event, id string, data any) error {

@@ -240,25 +240,63 @@ func (q *Queue) interrupt(jobID string) {
 }
 
 // Wait gives the job once it is final, or the error of ctx.
-func (q *Queue) Wait(ctx context.Context, jobID string) (Job, error) {
+func (q *Queue) Wait(ctx context.Context, jobID string) (last Job, err error) {
+	err = q.Follow(ctx, jobID, func(job Job) error {
+		last = job
+		return nil
+	})
+	return last, err
+}
+
+// lookAgain is how often Follow reads the table though no change was heard of: a follower that was far behind may have
+// lost the last one.
+const lookAgain = time.Second
+
+// Follow calls see with the job as it is now and after every change, until it is final (nil), see returns an error, or
+// ctx ends. Intermediate states may be left out, the final one never.
+func (q *Queue) Follow(ctx context.Context, jobID string, see func(Job) error) error {
 	changes, stop := q.Watch()
 	defer stop()
 	q.mu.Lock()
 	ended := q.ended
 	q.mu.Unlock()
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
 	job, err := q.Get(ctx, jobID)
-	for err == nil && !job.Final() {
-		select {
-		case <-ctx.Done():
-			return job, ctx.Err()
-		case <-ended:
-			return job, fault.New(fault.Unavailable, "the server stopped while job %s was %s", jobID, job.State).
-				WithHint("the job goes on when the server starts again")
-		case change := <-changes:
-			if change.ID == jobID {
-				job = change
+	for {
+		if err != nil {
+			return err
+		}
+		if err := see(job); err != nil || job.Final() {
+			return err
+		}
+		for next := false; !next; {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-ended:
+				return q.leftAt(ctx, jobID, see)
+			case change := <-changes:
+				if next = change.ID == jobID; next {
+					job = change
+				}
+			case <-ticker.C:
+				job, err = q.Get(ctx, jobID)
+				next = true
 			}
 		}
 	}
-	return job, err
+}
+
+// leftAt tells a follower how a job stands when the queue has stopped.
+func (q *Queue) leftAt(ctx context.Context, jobID string, see func(Job) error) error {
+	job, err := q.Get(ctx, jobID)
+	if err != nil {
+		return err
+	}
+	if err := see(job); err != nil || job.Final() {
+		return err
+	}
+	return fault.New(fault.Unavailable, "the server stopped while job %s was %s", jobID, job.State).
+		WithHint("the job goes on when the server starts again")
 }

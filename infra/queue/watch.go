@@ -8,7 +8,7 @@ const watchBuffer = 256
 type watcher struct{ jobs chan Job }
 
 // Watch gives every change of a job from now on, progress at most ten times a second, and a function that ends the
-// watch and closes the channel. A watcher that is far behind loses the oldest changes, never the last one of a job.
+// watch and closes the channel. A watcher that is more than 256 changes behind loses the oldest; Follow does not.
 func (q *Queue) Watch() (<-chan Job, func()) {
 	w := &watcher{jobs: make(chan Job, watchBuffer)}
 	q.mu.Lock()
