@@ -15,7 +15,7 @@ import (
 // Task is what a model predicts.
 type Task string
 
-// The tasks. Binary labels are 0 and 1, multiclass labels are class indices, regression labels are any finite number.
+// The tasks. Binary labels are 0 and 1, multiclass labels are class indices, regression labels are numbers of at most 1e25.
 const (
 	Binary     Task = "binary"
 	Multiclass Task = "multiclass"
