@@ -28,7 +28,8 @@ func section(done []contest) string {
 		time.Now().UTC().Format(time.DateOnly), processor(), runtime.Version())
 	fmt.Fprintf(&b, "LightGBM %s from PyPI, the cheaper of its row-wise and column-wise histograms. %d trees, %d bins, learning rate %v, min_leaf %d, l2 %v for both; binning is\n",
 		done[0].peer.Version, j.Rounds, j.Bins, j.LearningRate, j.MinLeaf, j.L2)
-	b.WriteString("included, reading the matrix is not. Each side ran in turn; the run with the least CPU counts. Test rows are later flights, or other rows of the synthetic set.\n\n")
+	b.WriteString("included, reading the matrix is not. Each side ran in turn; the run with the least CPU counts. Test rows are later flights, or other rows of the synthetic set.\n")
+	fmt.Fprintf(&b, "Load average of the machine at the end: %s; above one per processor the wall times say little.\n\n", load())
 	b.WriteString("| data | train rows x columns | leaves | threads | ours, CPU s | LightGBM, CPU s | ratio | ours, wall s | LightGBM, wall s | ours, AUC | LightGBM, AUC | difference |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range done {
@@ -49,6 +50,15 @@ func processor() string {
 		}
 	}
 	return fmt.Sprintf("%d x %s", runtime.NumCPU(), runtime.GOARCH)
+}
+
+// load is how many processes wanted to run in the last minute.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if first, _, ok := strings.Cut(string(b), " "); err == nil && ok {
+		return first
+	}
+	return "unknown"
 }
 
 // replaceSection writes the section into the file: in place of the one it has, or at its end.
