@@ -82,12 +82,6 @@ func (l *deploymentLog) schemaOf(sig *registry.Signature) (*signed, error) {
 	return s, nil
 }
 
-func (l *deploymentLog) schema(number uint16) *signed {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.schemas[number]
-}
-
 // entryOf is what memory holds of p. Its position is set when it is known.
 func (l *deploymentLog) entryOf(p *serve.Prediction, schema uint16) entry {
 	e := entry{id: idBytes(p.ID), key: l.ix.hash(p.Key), at: p.At, label: math.NaN(), score: math.NaN(), champion: math.NaN(),
