@@ -67,7 +67,7 @@ func main() {
 	synthetic := flag.Int("synthetic", 300_000, "training rows of the synthetic set; 0 leaves it out")
 	results := flag.String("results", "bench/RESULTS.md", "file whose section is written; empty to print only")
 	flag.Parse()
-	if err := run(*repeats, *synthetic, *results); err != nil {
+	if err := run(max(*repeats, 1), *synthetic, *results); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/gbdt:", err)
 		os.Exit(1)
 	}
