@@ -159,6 +159,7 @@ func (s *Service) stageAll(ctx context.Context, g *staging, r *reading, sources 
 			return nil, err
 		}
 		if files[i] != nil && len(pinned) > 0 && r.usable(files[i]) {
+			r.recall(files[i])
 			continue
 		}
 		if looks[i], err = sniff(ctx, g.duck, src); err != nil {
@@ -187,7 +188,7 @@ func (s *Service) stageAll(ctx context.Context, g *staging, r *reading, sources 
 		}
 		done += src.size
 	}
-	return files, nil
+	return files, r.complete(files)
 }
 
 // check judges the version as a whole.

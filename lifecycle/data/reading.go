@@ -17,7 +17,7 @@ import (
 )
 
 // readingFormat changes when this code reads a file differently than before, so that parts of the old way are not taken for the new.
-const readingFormat = 1
+const readingFormat = 2
 
 // reading is how the files of a dataset are read: everything of the request that decides what a row becomes.
 type reading struct {
@@ -62,6 +62,10 @@ func newReading(spec project.Dataset, keys pseudonymKeys, before *Version) (*rea
 	for column, what := range spec.Personal {
 		if what != Pseudonymise && what != Drop {
 			return nil, fault.New(fault.Invalid, "personal: %q of the column %q is not known", what, column).WithHint("it is pseudonymise or drop")
+		}
+		// The token of 007 must not depend on whether a file's other values look like numbers.
+		if _, pinned := r.kinds[column]; what == Pseudonymise && !pinned {
+			r.kinds[column] = table.String
 		}
 	}
 	return r, nil
@@ -131,6 +135,36 @@ func (r *reading) usable(st *staged) bool {
 		}
 	}
 	return true
+}
+
+// recall takes over the kinds of columns that only their file knows: those that were dropped from the parts.
+func (r *reading) recall(st *staged) {
+	for name, kind := range st.Kinds {
+		if _, ok := r.kinds[name]; !ok {
+			r.kinds[name] = kind
+		}
+	}
+}
+
+// complete refuses a request that names a column which no file has: a personal column with a slip in its name would be stored as it is.
+func (r *reading) complete(files []*staged) error {
+	has := map[string]bool{}
+	for _, st := range files {
+		for name := range st.Kinds {
+			has[name] = true
+		}
+	}
+	for _, named := range []struct {
+		where   string
+		columns []string
+	}{{"personal", sortedKeys(r.spec.Personal)}, {"types", sortedKeys(r.spec.Types)}, {"units", sortedKeys(r.spec.Units)}} {
+		for _, column := range named.columns {
+			if !has[column] {
+				return unknownColumn(named.where, column)
+			}
+		}
+	}
+	return nil
 }
 
 // field describes a column of the version.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -39,7 +40,10 @@ func (g *staging) read(ctx context.Context, src *source, seen *sniffed, r *readi
 	if err := src.unchanged(ctx); err != nil {
 		return nil, err
 	}
-	out := &staged{Failed: map[string]int64{}, Examples: map[string]string{}}
+	out := &staged{Failed: map[string]int64{}, Examples: map[string]string{}, Kinds: map[string]table.Kind{}}
+	for _, c := range seen.columns {
+		out.Kinds[c.name] = r.kinds[c.name]
+	}
 	if out.Unreadable, err = g.unreadable(ctx, src, rejects, out); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -110,12 +111,14 @@ func insertVersion(ctx context.Context, tx *catalog.Tx, v *Version) error {
 
 // staged is what one source file became under one reading of it.
 type staged struct {
-	Parts          []Part           `json:"parts"`
-	Rows           int64            `json:"rows"` // read, whether they passed or not
-	Failed         map[string]int64 `json:"failed"`
-	Quarantined    int64            `json:"quarantined"`
-	QuarantineBlob string           `json:"quarantine_blob,omitempty"`
-	Unreadable     int64            `json:"unreadable"` // of the quarantined: rows that could not be parsed at all
+	Parts []Part `json:"parts"`
+	// Kinds is the file's columns as they were read, before any was dropped or replaced.
+	Kinds          map[string]table.Kind `json:"kinds"`
+	Rows           int64                 `json:"rows"` // read, whether they passed or not
+	Failed         map[string]int64      `json:"failed"`
+	Quarantined    int64                 `json:"quarantined"`
+	QuarantineBlob string                `json:"quarantine_blob,omitempty"`
+	Unreadable     int64                 `json:"unreadable"` // of the quarantined: rows that could not be parsed at all
 	// Examples is the first row that failed each rule, with why; no values of personal columns.
 	Examples map[string]string `json:"examples,omitempty"`
 }

@@ -566,3 +566,26 @@ func TestBigFilesKeepTheirOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestPersonalKeys: a personal column may be the key or checked, also when its file is not read again, and its token does not depend on what
+// the other values of a file look like.
+func TestPersonalKeys(t *testing.T) {
+	h := newHouse(t)
+	spec := project.Dataset{Files: project.Strings{"*.csv"}, Key: []string{"id"}, Contract: []project.Check{{Column: "mail", NotNull: true}},
+		Personal: map[string]string{"id": data.Pseudonymise, "mail": data.Drop}}
+	h.write(t, "a.csv", "id,mail,x\n007,a@b.c,1\n008,d@e.f,2\n")
+	one := h.mustIngest(t, spec)
+	if again := h.mustIngest(t, spec); again.New || again.ID != one.ID {
+		t.Errorf("the same bytes made version %d", again.Number)
+	}
+	h.write(t, "b.csv", "id,mail,x\n007,a@b.c,3\nA9,g@h.i,4\nB1,,5\n")
+	two := h.mustIngest(t, spec)
+	want := h.Pseudonymise("007") + "|1\n" + h.Pseudonymise("008") + "|2\n" + h.Pseudonymise("A9") + "|4"
+	if got := h.content(t, two); got != want || two.Quarantined != 2 {
+		t.Errorf("%d in quarantine, and the version holds\n%s\nwant\n%s", two.Quarantined, got, want)
+	}
+	spec.Personal["mial"] = data.Drop
+	if _, err := h.ingest(spec); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "mial") {
+		t.Errorf("a personal column that is not there gave %v", err)
+	}
+}
