@@ -20,7 +20,9 @@ type links struct {
 }
 
 // Observe hands predictions to monitor, which is made after serve.
-func (l *links) Observe(deployment string, recs []serve.Prediction) { l.watch.Observe(deployment, recs) }
+func (l *links) Observe(deployment string, recs []serve.Prediction) {
+	l.watch.Observe(deployment, recs)
+}
 
 // now is the clock of a deployment's project.
 func (l *links) now(deployment string) time.Time {
@@ -44,7 +46,7 @@ func (l *links) Plans(ctx context.Context, name string) ([]monitor.Plan, error) 
 			continue
 		}
 		out = append(out, monitor.Plan{Project: p.Name, Deployment: p.Deployment(), Model: f.Model.Name, Monitor: *f.Monitor,
-			KnownAfter: f.Model.Label.KnownAfter.D(), Threshold: f.Evaluate.Threshold})
+			KnownAfter: f.Model.Label.KnownAfter.D(), Threshold: f.Evaluate.Threshold, Replay: f.Clock == "replay"})
 	}
 	return out, nil
 }

@@ -144,6 +144,8 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	links.serving = serving
 	watch := monitor.New(monitor.Options{DB: db, Events: events, Plans: links, References: links, Scorer: serving, Log: truth, Logger: cfg.Log})
 	links.watch = watch
+	truth.OnLabels(watch.Late)
+	p.onStop("monitors", watch.Stop)
 	rollouts := rollout.New(db, events, projects, models, serving, truth)
 	builder.SetReleaser(rollouts)
 	trainer := retrain.New(db, jobs, events, projects, datasets, builder, models, truth, rollouts)

@@ -244,7 +244,10 @@ func (b *build) fit(ctx context.Context, f *frame, phase string) (*fit, error) {
 		return nil, err
 	}
 	b.progress(0, 0, "", phase+": preparing "+fmt.Sprint(f.rows())+" rows")
-	spec := recipe.Spec{Inputs: registry.RecipeInputs(sig), Steps: b.steps, Seed: defaultSeed}
+	spec, err := recipe.Spec{Inputs: registry.RecipeInputs(sig), Steps: b.steps, Seed: defaultSeed}.Expand()
+	if err != nil {
+		return nil, err
+	}
 	y := f.y
 	kept, err := recipe.KeptRows(spec.Steps, in)
 	if err != nil {

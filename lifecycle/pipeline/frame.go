@@ -429,6 +429,15 @@ func (s *Service) signature(p *project.Project, src *sources) (*registry.Signatu
 		sig.Derived = append(sig.Derived, registry.Derived{Name: e.Slug(), Expr: text, Kind: kind, From: e.Columns()})
 		sig.Features = append(sig.Features, e.Slug())
 	}
+	if err := expandDates(sig, m.Prepare, func(name string) error {
+		in, err := fromBase(name)
+		if err == nil {
+			add(name, registry.RoleFeature, in)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
 	if len(viewNames(p.File)) > 0 {
 		context = append(context, sig.Time)
 	}
@@ -443,6 +452,38 @@ func (s *Service) signature(p *project.Project, src *sources) (*registry.Signatu
 		add(name, registry.RoleContext, in)
 	}
 	return sig, nil
+}
+
+// expandDates turns date_parts steps into derived values: what reads a calendar stays outside of the model's graph. need makes sure
+// that a column is an input.
+func expandDates(sig *registry.Signature, prepare []map[string]any, need func(column string) error) error {
+	steps, err := recipe.ParseSteps(prepare)
+	if err != nil {
+		return err
+	}
+	spec, err := recipe.Spec{Inputs: registry.RecipeInputs(sig), Steps: steps}.Expand()
+	if err != nil {
+		return err
+	}
+	sig.Features = nil
+	for _, in := range spec.Inputs {
+		sig.Features = append(sig.Features, in.Name)
+		known := slices.ContainsFunc(sig.Derived, func(d registry.Derived) bool { return d.Name == in.Name })
+		if in.Expr == in.Name || known {
+			continue
+		}
+		e, err := recipe.ParseExpr(in.Expr)
+		if err != nil {
+			return err
+		}
+		for _, column := range e.Columns() {
+			if err := need(column); err != nil {
+				return err
+			}
+		}
+		sig.Derived = append(sig.Derived, registry.Derived{Name: in.Name, Expr: in.Expr, Kind: in.Kind, From: e.Columns()})
+	}
+	return nil
 }
 
 func addView(sig *registry.Signature, name string, view project.FeatureView, ds project.Dataset, v *data.Version, add func(string, string, registry.Input)) error {

@@ -3,11 +3,14 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/lifecycle/data"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 )
 
 // Formats of files that ScoreFile reads and writes.
@@ -24,15 +27,11 @@ func (s *Service) ScoreFile(ctx context.Context, model string, version int, in, 
 	if err != nil {
 		return 0, err
 	}
-	rel, err := relationOf(in, inFormat)
+	sig := &pkg.Signature
+	t, err := s.readRows(ctx, sig, in, inFormat)
 	if err != nil {
 		return 0, err
 	}
-	t, err := s.duck.Table(ctx, "SELECT * FROM "+rel)
-	if err != nil {
-		return 0, fault.Wrap(err, fault.Invalid, "the rows to score can't be read as %s", inFormat)
-	}
-	sig := &pkg.Signature
 	for i := range sig.Inputs {
 		want := &sig.Inputs[i]
 		have := t.Column(want.Name)
@@ -70,14 +69,47 @@ func (s *Service) writeCSV(ctx context.Context, t *table.Table, out string) erro
 	return nil
 }
 
-func relationOf(path, format string) (string, error) {
+// readRows reads the file. The text of a CSV is read as the signature's kinds, with the words for a missing value that ingest knows.
+func (s *Service) readRows(ctx context.Context, sig *registry.Signature, path, format string) (*table.Table, error) {
+	unreadable := func(err error) error {
+		return fault.Wrap(err, fault.Invalid, "the rows to score can't be read as %s", format)
+	}
 	switch format {
 	case Parquet:
-		return "read_parquet(" + duck.Literal(path) + ")", nil
+		t, err := s.duck.Table(ctx, "SELECT * FROM read_parquet("+duck.Literal(path)+")")
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		return t, nil
 	case CSV:
-		return "read_csv(" + duck.Literal(path) + ")", nil
+		from := "read_csv(" + duck.Literal(path) + ", all_varchar = true)"
+		names, err := s.duck.Table(ctx, "SELECT column_name FROM (DESCRIBE SELECT * FROM "+from+")")
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		columns := make([]string, names.Rows)
+		for i, name := range names.Columns[0].Strings {
+			columns[i] = duck.Quote(name)
+			if want, _ := sig.Input(name); want != nil && want.Kind != table.String {
+				columns[i] = fmt.Sprintf("CASE WHEN trim(%s) NOT IN (%s) THEN CAST(trim(%s) AS %s) END AS %s", columns[i], missing(), columns[i], duck.SQLType(want.Kind), columns[i])
+			}
+		}
+		t, err := s.duck.Table(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+from)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		return t, nil
 	}
-	return "", fault.New(fault.Invalid, "format %q can't be scored", format).WithHint("use %s or %s", Parquet, CSV)
+	return nil, fault.New(fault.Invalid, "format %q can't be scored", format).WithHint("use %s or %s", Parquet, CSV)
+}
+
+// missing is the words for a missing value as a list of SQL.
+func missing() string {
+	words := []string{"''"}
+	for _, w := range data.MissingWords() {
+		words = append(words, duck.Literal(w))
+	}
+	return strings.Join(words, ", ")
 }
 
 func addScores(t *table.Table, task learn.Task, classes []string, scores []float64, k int, threshold float64) {

@@ -52,12 +52,16 @@ func JudgeGates(clauses []string, metrics, champion map[string]float64) (Gate, e
 	for name, v := range champion {
 		values["champion."+name] = v
 	}
+	var conds []*project.Condition
 	for _, text := range clauses {
-		cond, err := project.CompileCondition(text, known)
+		parts, err := project.Clauses(text, known) // so that only the part that names the champion is skipped
 		if err != nil {
 			return g, err
 		}
-		c := Clause{Expr: text, Values: map[string]float64{}}
+		conds = append(conds, parts...)
+	}
+	for _, cond := range conds {
+		c := Clause{Expr: cond.String(), Values: map[string]float64{}}
 		missing := []string{}
 		needsChampion := false
 		for _, name := range cond.Names() {
