@@ -8,10 +8,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/bench/results"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/duck"
@@ -44,15 +43,15 @@ var spec = project.Dataset{
 func main() {
 	copies := flag.Int("copies", 15, "how many times the flights of 2013 are in the file")
 	repeats := flag.Int("repeats", 5, "how often each side runs")
-	results := flag.String("results", "bench/RESULTS.md", "file whose section is replaced; empty = none")
+	file := flag.String("results", results.File, "file whose section is replaced; empty = none")
 	flag.Parse()
-	if err := run(context.Background(), *copies, *repeats, *results); err != nil {
+	if err := run(context.Background(), *copies, *repeats, *file); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, copies, repeats int, results string) error {
+func run(ctx context.Context, copies, repeats int, file string) error {
 	dir, err := os.MkdirTemp("", "trimtab-bench-ingest-*")
 	if err != nil {
 		return err
@@ -94,10 +93,10 @@ func run(ctx context.Context, copies, repeats int, results string) error {
 	}
 	text := section(v, info.Size(), copies, median(ours), median(hidden), median(peer), repeats)
 	fmt.Print(text)
-	if results == "" {
+	if file == "" {
 		return nil
 	}
-	return replaceSection(results, text)
+	return results.Replace(file, title, text)
 }
 
 func makeCSV(ctx context.Context, path string, copies int) error {
@@ -174,9 +173,12 @@ func median(runs []cost) cost {
 func section(v *data.Version, bytes int64, copies int, ours, hidden, peer cost, repeats int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", title)
-	fmt.Fprintf(&b, "Goal: at most 2x the wall of the copy. `go run ./bench/ingest`, %s, %s, %s.\n", time.Now().UTC().Format(time.DateOnly), processor(), runtime.Version())
+	fmt.Fprintf(&b, "Goal: at most 2x the wall of the copy. `go run ./bench/ingest`, %s, %s, %s.\n", time.Now().UTC().Format(time.DateOnly), results.Processor(), runtime.Version())
 	fmt.Fprintf(&b, "The flights of 2013 %d times over: %.2fM rows, %.0f MB. Both sides: DuckDB in process, zstd at its default level, %d threads, 512 MB of memory; medians of %d runs in turn.\n",
 		copies, float64(v.Rows)/1e6, float64(bytes)/1e6, min(runtime.NumCPU(), 8), repeats)
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		fmt.Fprintf(&b, "Load average of the machine at the end: %s; above one per processor the wall times say little.\n", strings.Fields(string(load))[0])
+	}
 	b.WriteString("Ours also hashes the file, checks every row against a contract of five checks and a key of four columns, describes 19 columns and syncs to disk; with pseudonyms, it replaces a column by keyed hashes too.\n\n")
 	b.WriteString("| | wall s | ratio | CPU s | ratio | rows/s |\n|---|---|---|---|---|---|\n")
 	line := func(name string, c cost) {
@@ -186,37 +188,4 @@ func section(v *data.Version, bytes int64, copies int, ours, hidden, peer cost, 
 	line("Trimtab ingest", ours)
 	line("Trimtab ingest with pseudonyms", hidden)
 	return b.String()
-}
-
-// processor is what the machine says it computes with.
-func processor() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				return fmt.Sprintf("%d x %s", runtime.NumCPU(), strings.TrimSpace(value))
-			}
-		}
-	}
-	return fmt.Sprintf("%d x %s", runtime.NumCPU(), runtime.GOARCH)
-}
-
-// replaceSection writes the section into the file: in place of the one it has, or at its end.
-func replaceSection(path, text string) error {
-	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	before, after, found := strings.Cut(string(b), title+"\n")
-	if !found {
-		if before == "" {
-			before = "# Results of `make bench`\n"
-		}
-		return os.WriteFile(path, []byte(strings.TrimRight(before, "\n")+"\n\n"+text), 0o644)
-	}
-	rest := ""
-	if i := strings.Index(after, "\n## "); i >= 0 {
-		rest = after[i:]
-	}
-	return os.WriteFile(path, []byte(before+text+rest), 0o644)
 }
