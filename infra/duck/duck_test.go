@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -198,4 +200,41 @@ func BenchmarkTable(b *testing.B) {
 			b.Fatal(t, err)
 		}
 	}
+}
+
+func TestWhatAnEarlierProcessLeftIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, "ingest-1", "stage.parquet")
+	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := duck.Open(duck.Options{TempDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if entries, err := os.ReadDir(d.TempDir()); err != nil || len(entries) > 0 {
+		t.Errorf("%d entries are left, %v", len(entries), err)
+	}
+}
+
+func TestConcurrentQueries(t *testing.T) {
+	d := open(t)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			got, err := d.Table(context.Background(), "SELECT sum(range + ?) AS s FROM range(10000)", i)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if want := float64(49_995_000 + 10_000*i); got.Columns[0].Floats[0] != want { // n(n-1)/2 + n*i
+				t.Errorf("%d: %v, want %v", i, got.Columns[0].Floats[0], want)
+			}
+		})
+	}
+	wg.Wait()
 }
