@@ -175,7 +175,11 @@ func histogramSVG(c *ColumnProfile, value func(*float64) string) template.HTML {
 		}
 	}
 	fmt.Fprintf(&b, `"/><path class="base" d="M0 %d.5h%d"/>`, height, width)
-	low, high := value(&h.Edges[0]), value(&h.Edges[len(h.Edges)-1])
+	last := h.Edges[len(h.Edges)-1]
+	if c.Kind == table.Long {
+		last-- // the greatest whole number of the last bin
+	}
+	low, high := value(&h.Edges[0]), value(&last)
 	fmt.Fprintf(&b, `<text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s</text></svg>`,
 		height+13, template.HTMLEscapeString(low), width, height+13, template.HTMLEscapeString(high))
 	return template.HTML(b.String()) //nolint:gosec // every text in it was escaped above
@@ -202,6 +206,9 @@ func percent(n, of int64) string {
 // significant writes a number with about four digits, and whole numbers whole.
 func significant(f float64) string {
 	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
+		if math.Abs(f) < 10_000 { // a year, among others
+			return number(f)
+		}
 		return count(int64(f))
 	}
 	if math.Abs(f) >= 1000 {
