@@ -2,7 +2,9 @@
 // failed requests, content security violations and axe findings (WCAG 2.0 to 2.2, A and AA), tries the keys and the form,
 // and measures the first load. The server's address is TRIMTAB_URL; without it the app is tested against ui/test/mock-server.mjs.
 //
-//   node test/browser/run.mjs [--shots docs/images] [--only monitors] [--width 1440]
+//   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--width 1440]
+//
+// --shots alone keeps the pages of the documentation in docs/images; with a folder it keeps every page.
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +20,7 @@ const option = (name) => {
   return i < 0 ? undefined : process.argv[i + 1]?.startsWith('--') || process.argv[i + 1] === undefined ? '' : process.argv[i + 1];
 };
 const shots = option('shots') === '' ? 'docs/images' : option('shots');
+const shown = option('shots') === '' ? ['home', 'dataset-profile', 'run', 'version-evaluation', 'deployment-rollout', 'monitor-overview'] : undefined;
 const only = option('only');
 const width = Number(option('width') ?? 1440);
 const budget = 320 * 1024; // bytes of the first load, compressed
@@ -38,7 +41,7 @@ const list = async (path) => {
 async function pages() {
   const project = (await list('projects'))[0]?.name;
   const found = [['home', '/'], ['data', '/data'], ['runs', '/runs'], ['models', '/models'], ['deployments', '/deployments'], ['monitors', '/monitors'], ['alerts', '/alerts'], ['jobs', '/jobs'], ['events', '/events']];
-  const dataset = (await list(`projects/${project}/datasets`))[0]?.name;
+  const dataset = (await list(`projects/${project}/datasets`))[0]?.dataset;
   if (dataset) for (const tab of ['profile', 'versions', 'quarantine', 'diff']) found.push([`dataset-${tab}`, `/data/${dataset}/${tab}`]);
   const run = (await list(`projects/${project}/runs`))[0]?.id;
   if (run) found.push(['run', `/runs/${run}`]);
@@ -92,7 +95,7 @@ async function visit(context, theme, all) {
     } catch (error) {
       note(where, `did not settle: ${error.message.split('\n')[0]}`);
     }
-    if (shots !== undefined) await page.screenshot({ path: join(resolve(root, shots), `${name}-${theme}.png`) });
+    if (shots !== undefined && (!shown || shown.includes(name))) await page.screenshot({ path: join(resolve(root, shots), `${name}-${theme}.png`) });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (overflow > 1) note(where, `the page is ${overflow} px wider than its window`);
     await page.evaluate(axe);

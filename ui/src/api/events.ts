@@ -15,7 +15,7 @@ const touches: Record<string, string[]> = {
   model: ['models'],
   gate: ['models'],
   deployment: ['deployments'],
-  rollout: ['deployments', 'models'],
+  rollout: ['deployments', 'models', 'monitors'],
   outcome: ['deployments', 'monitors'],
   monitor: ['monitors', 'alerts'],
   verdict: ['monitors', 'alerts'],

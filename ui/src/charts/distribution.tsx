@@ -52,7 +52,7 @@ interface OverlayProps {
 export function OverlayHistogram({ name, width, bars, unit, height = 200, medians = [undefined, undefined], format = (v) => compact(v, 4) }: OverlayProps) {
   const values = bars.filter((b) => b.from !== undefined && b.to !== undefined) as (Bar & { from: number; to: number })[];
   const words = bars.filter((b) => b.word !== undefined);
-  const extra = bars.filter((b) => b.special && (b.reference > 0.0005 || b.current > 0.0005));
+  const extra = bars.filter((b) => b.special && (b.reference >= 0.005 || b.current >= 0.005));
   if (words.length > 0 || values.length === 0) return <WordOverlay name={name} width={width} bars={[...words, ...extra]} />;
   const ref = values.map((b) => b.reference);
   const cur = values.map((b) => b.current);

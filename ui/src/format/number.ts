@@ -53,8 +53,7 @@ export function compact(value: number | null | undefined, digits = 4): string {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e9) return fixed(value, 0);
   if (size >= 1e9 || (size > 0 && size < 1e-4)) return value.toExponential(2).replace('-', minus);
-  const whole = Math.max(1, Math.floor(Math.log10(size)) + 1);
-  const decimals = Math.max(0, Math.min(4, digits - whole));
+  const decimals = Math.max(0, Math.min(6, digits - 1 - Math.floor(Math.log10(size || 1))));
   const text = fixed(value, decimals);
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }

@@ -104,7 +104,7 @@ export function ago(time: number, now: number): string {
 /** A Go duration ("36h0m0s", "1h30m") as people say it. */
 export function duration(text: string | undefined): string {
   if (!text) return '';
-  if (/^\d+(d|w)$/.test(text)) return text.replace(/^(\d+)(d|w)$/, (_, n: string, u: string) => `${n} ${u === 'd' ? 'd' : 'wk'}`);
+  if (/^\d+(d|w)$/.test(text)) return text.replace(/^(\d+)(d|w)$/, (_, n: string, u: string) => `${u === 'w' ? Number(n) * 7 : n} d`);
   const units: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
   let total = 0;
   let found = false;

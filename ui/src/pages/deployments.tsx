@@ -331,25 +331,27 @@ function seriesTwin(series: Series, format: (v: number | null) => string, zone: 
 function Arms({ deployment }: { deployment: Deployment }) {
   const { zone } = useProject();
   const log = useList<LogRow>(`deployments/${seg(deployment.name)}/log?limit=1000`, { enabled: !!deployment.route?.champion });
-  const data = useMemo(() => armsOf(log.items), [log.items]);
+  const alone = !deployment.route?.canary;
+  // Without a canary the champion is the subject of the page: it takes the subject's colour.
+  const data = useMemo(() => armsOf(alone ? log.items.map((r) => ({ ...r, arm: 'canary' as const })) : log.items), [log.items, alone]);
   if (!data) return null;
-  const a = `v${deployment.route?.champion}`;
-  const b = deployment.route?.canary ? `v${deployment.route.canary}` : undefined;
+  const a = alone ? undefined : `v${deployment.route?.champion}`;
+  const b = `v${deployment.route?.canary || deployment.route?.champion}`;
   const { scores } = data;
   const slot = data.requests.at.length > 1 ? (data.requests.at[1] as number) - (data.requests.at[0] as number) : 3_600_000;
   const of = `newest ${count(data.rows)}`;
   return (
     <div className="grid">
-      <Figure className="s4" title="Requests" name={`Requests per ${span(slot)}`} sub={`per ${span(slot)}, ${of}`} twin={seriesTwin(data.requests, (v) => count(v), zone)} pad="0 12px 8px" foot={<><Legend role="compare" shape="bar" label={a} />{b && <Legend role="subject" shape="bar" label={b} />}</>}>
+      <Figure className="s4" title="Requests" name={`Requests per ${span(slot)}`} sub={`per ${span(slot)}`} twin={seriesTwin(data.requests, (v) => count(v), zone)} pad="0 12px 8px" foot={<>{a && <Legend role="compare" shape="bar" label={a} />}<Legend role="subject" shape="bar" label={b} /><span className="push">{of}</span></>}>
         {(width) => <ArmBars name={`Requests per ${span(slot)}, champion and canary stacked`} width={width} series={data.requests} zone={zone} />}
       </Figure>
-      <Figure className="s4" title="Latency p99" name={`Latency p99 per ${span(slot)}`} sub={`ms per ${span(slot)}`} twin={seriesTwin(data.latency, (v) => (v === null ? '–' : fixed(v, 2)), zone)} pad="0 12px 8px" foot={<><Legend role="compare" label={a} />{b && <Legend role="subject" label={b} />}</>}>
+      <Figure className="s4" title="Latency p99" name={`Latency p99 per ${span(slot)}`} sub={`ms per ${span(slot)}`} twin={seriesTwin(data.latency, (v) => (v === null ? '–' : fixed(v, 2)), zone)} pad="0 12px 8px" foot={<>{a && <Legend role="compare" label={a} />}<Legend role="subject" label={b} /><span className="push">{of}</span></>}>
         {(width) => <ArmLines name={`Latency p99 in ms per ${span(slot)}, champion and canary`} width={width} series={data.latency} zone={zone} />}
       </Figure>
       <Figure
         className="s4" title="Score" name="Score distribution" sub="share of requests" pad="0 12px 8px"
-        twin={{ head: ['From', a, b ?? 'canary'], rows: scores.champion.map((v, i) => [fixed(scores.edges[i], 3), percent(v, 1), percent(scores.canary[i] ?? 0, 1)]) }}
-        foot={<><Legend role="compare" shape="bar" label={`${a}, n ${count(scores.championN)}`} />{b && <Legend role="subject" shape="outline" label={`${b}, n ${count(scores.canaryN)}`} />}</>}
+        twin={{ head: ['From', a ?? 'champion', b], rows: scores.champion.map((v, i) => [fixed(scores.edges[i], 3), percent(v, 1), percent(scores.canary[i] ?? 0, 1)]) }}
+        foot={<>{a && <Legend role="compare" shape="bar" label={`${a}, n ${count(scores.championN)}`} />}<Legend role="subject" shape="outline" label={`${b}, n ${count(scores.canaryN)}`} /></>}
       >
         {(width) => <ScoreOverlay name="Scores of the champion's and the canary's requests" width={width} edges={scores.edges} compare={scores.champion} subject={scores.canaryN ? scores.canary : []} means={[scores.championMean, scores.canaryMean]} />}
       </Figure>

@@ -267,7 +267,7 @@ const alertPlace: Record<string, string> = { drift: 'drift', quality: 'quality',
 function Needs({ alerts, rollout, jobs, ready, error }: { alerts: Alert[]; rollout?: Rollout; jobs: Job[]; ready: boolean; error: Error | null }) {
   const needs: Need[] = alerts.filter((a) => a.state === 'firing').map((a) => ({
     id: a.id, icon: 'attention', tone: 'warn', title: a.message, detail: [a.cause, a.count > 1 ? `Seen in ${plural(a.count, 'window')}` : ''].filter(Boolean).join('. '),
-    at: a.last_seen, to: `/monitors/${a.deployment}/${alertPlace[a.kind] ?? 'alerts'}`, act: 'Open monitor',
+    at: a.opened_at, to: `/monitors/${a.deployment}/${alertPlace[a.kind] ?? 'alerts'}`, act: 'Open monitor',
   }));
   if (rollout) {
     const passed = rollout.checks?.filter((c) => c.verdict === 'pass').length ?? 0;

@@ -105,7 +105,7 @@ export function ModelPage() {
                   { key: 'n', head: 'Test n', right: true, cell: (v) => count(v.training?.test_rows) },
                   { key: 'rows', head: 'Training rows', right: true, cell: (v) => count(v.training?.rows), sort: (v) => v.training?.rows },
                   { key: 'asof', head: 'As of', cell: (v) => <When at={v.as_of} />, sort: (v) => v.as_of },
-                  { key: 'cause', head: 'Cause', fold: true, cell: (v) => <span className="second">{v.cause}</span> },
+                  { key: 'cause', head: 'Cause', fold: true, cell: (v) => <span className="second clamp" title={v.cause}>{v.cause}</span> },
                 ]}
               />
             </Await>
@@ -296,7 +296,7 @@ function Scores({ version: v }: { version: VersionDetail }) {
   const c = ev.comparison;
   const window = days(instant(ev.from) ?? 0, instant(ev.to) ?? 0, zone);
   return (
-    <Panel title="Metrics" sub={`held-out rows ${window}, n ${count(ev.rows)}${c ? `; against v${c.champion} on the same ${count(c.n)} rows` : ''}`} foot={ev.note ? <span>{ev.note}</span> : undefined}>
+    <Panel title="Metrics" sub={`held-out rows ${window}, n ${count(ev.rows)}${c ? `; second line: against v${c.champion} on the same ${count(c.n)} rows` : ''}`} foot={ev.note ? <span>{ev.note}</span> : undefined}>
       <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>
         {keys.map((k) => {
           const m = ev.metrics[k] as Measure;
@@ -307,8 +307,8 @@ function Scores({ version: v }: { version: VersionDetail }) {
               key={k} label={k === 'f1' || k === 'recall' || k === 'precision' ? `${metricName(k)} at ${fixed(ev.threshold, 2)}` : metricName(k)} value={fixed(m.value, 3)}
               notes={[
                 ...(m.lo !== undefined && m.hi !== undefined ? [{ text: range(m.lo, m.hi) }] : []),
-                ...(c && c.incumbent[k] !== undefined ? [{ text: `v${c.champion} ${fixed(c.incumbent[k], 3)}` }] : []),
-                ...(d ? [{ text: `${signed(d.value)}${tone ? (tone === 'ok' ? ' better' : ' worse') : ''}${d.lo !== undefined && d.hi !== undefined ? `, ${signedRange(d.lo, d.hi)}` : ''}`, tone }] : []),
+                ...(c && c.incumbent[k] !== undefined ? [{ text: `${fixed(c.challenger[k], 3)}, v${c.champion} ${fixed(c.incumbent[k], 3)}` }] : []),
+                ...(d ? [{ text: `${signed(d.value)}${tone ? (tone === 'ok' ? ' better' : ' worse') : ''}`, tone }] : []),
               ]}
             />
           );

@@ -64,7 +64,7 @@ export function RunsPage() {
     ...params.map((k): Column<Run> => ({ key: `p.${k}`, head: k, right: true, cell: (r) => r.params?.[k] ?? '–', sort: (r) => (Number.isFinite(Number(r.params?.[k])) ? Number(r.params[k]) : r.params?.[k]) })),
     { key: 'took', head: 'Took', right: true, cell: (r) => (r.state === 'running' ? '–' : span(r.seconds * 1000)), sort: (r) => r.seconds },
     { key: 'version', head: 'Version', cell: (r) => (r.version ? <VersionTag version={r.version} model={r.model} /> : <span className="third">none</span>), sort: (r) => r.version },
-    { key: 'cause', head: 'Cause', fold: true, cell: (r) => <span className="second">{r.cause || '–'}</span> },
+    { key: 'cause', head: 'Cause', fold: true, cell: (r) => <span className="second clamp" title={r.cause}>{r.cause || '–'}</span> },
     { key: 'started', head: 'Started', cell: (r) => <When at={r.started_at} />, sort: (r) => r.started_at },
   ];
   return (
@@ -152,7 +152,7 @@ export function RunPage() {
             {metrics.length > 0 && (
               <Panel title="Metrics" sub={`on held-out rows${r.metrics.n ? `, n ${count(r.metrics.n)}` : ''}`}>
                 <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>
-                  {metrics.slice(0, 8).map(([k, v]) => <Tile key={k} label={metricName(k)} value={fixed(v, 4)} notes={[{ text: direction(k) < 0 ? 'lower is better' : direction(k) > 0 ? 'higher is better' : 'best at zero or as is' }]} />)}
+                  {metrics.slice(0, 6).map(([k, v]) => <Tile key={k} label={metricName(k)} value={fixed(v, 4)} />)}
                 </div>
               </Panel>
             )}
@@ -191,7 +191,7 @@ export function RunPage() {
             <Panel title="Parameters" sub={plural(Object.keys(r.params ?? {}).length, 'parameter')}>
               <Table label="Parameters" density="dense" rows={Object.entries(r.params ?? {}).sort()} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Name', cell: ([k]) => <span className="mono">{k}</span> }, { key: 'v', head: 'Value', right: true, cell: ([, v]) => <span className="mono">{v}</span> }]} />
             </Panel>
-            {metrics.length > 8 && (
+            {metrics.length > 6 && (
               <Panel title="All metrics" sub={r.metrics.n ? `n ${count(r.metrics.n)}` : undefined}>
                 <Table label="All metrics" density="dense" rows={metrics} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Metric', cell: ([k]) => metricName(k) }, { key: 'v', head: 'Value', right: true, cell: ([, v]) => fixed(v, 4) }]} />
               </Panel>

@@ -169,7 +169,7 @@ function Field({ input, value, error, onChange }: { input: SignatureInput; value
     <div className={`field ${input.kind === 'datetime' ? 'wide2' : ''}`}>
       <label className="label" htmlFor={id} title={input.name}>{input.name}{input.kind === 'datetime' && ', UTC'}</label>
       {input.kind === 'string' && input.categories?.length ? (
-        <Autocomplete id={id} value={value} onChange={onChange} data={input.categories.slice(0, 1000)} limit={20} size="xs" styles={{ input: { height: 28, minHeight: 28, borderColor: 'var(--control)', background: 'var(--surface)', fontSize: 13, paddingInline: 8 } }} />
+        <Autocomplete id={id} value={value} onChange={onChange} data={[...new Set(input.categories)].slice(0, 1000)} limit={20} size="xs" styles={{ input: { height: 28, minHeight: 28, borderColor: 'var(--control)', background: 'var(--surface)', fontSize: 13, paddingInline: 8 } }} />
       ) : (
         <div className="input">
           <input id={id} value={value} type={input.kind === 'datetime' ? 'datetime-local' : 'text'} inputMode={input.kind === 'double' || input.kind === 'long' ? 'decimal' : undefined} aria-invalid={!!error} aria-describedby={error || outside ? `${id}-note` : undefined} onChange={(event) => onChange(event.target.value)} style={unit ? { paddingRight: 34 } : undefined} />
