@@ -45,23 +45,28 @@ func token(dir string) (string, error) {
 	return text, nil
 }
 
-// createToken writes a temporary file and renames it, so that a crash leaves a whole token or none.
+// createToken makes a token and writes it.
 func createToken(path string) (string, error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	text := hex.EncodeToString(secret[:])
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return "", fmt.Errorf("token: %w", err)
-	}
-	_, err = f.WriteString(text + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", fmt.Errorf("token: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := writeSecret(path, []byte(text+"\n")); err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	return text, nil
+}
+
+// writeSecret writes a file for its owner's eyes, whole or not at all.
+func writeSecret(path string, secret []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(secret)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // loopback reports whether a listener's address can be reached from this machine only.

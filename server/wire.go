@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -185,20 +186,14 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	p.onStart(jobs.Start)
 	p.onStop("jobs", jobs.Stop)
 	ticking, stopTicking := context.WithCancel(context.WithoutCancel(ctx))
-	ticked := make(chan struct{})
+	var ticks sync.WaitGroup
 	p.onStart(func(context.Context) error {
-		go func() {
-			defer close(ticked)
-			projects.RunTicks(ticking, time.Second)
-		}()
+		ticks.Go(func() { projects.RunTicks(ticking, time.Second) })
 		return nil
 	})
-	p.onStop("clocks", func(ctx context.Context) error {
+	p.onStop("clocks", func(context.Context) error {
 		stopTicking()
-		select {
-		case <-ticked:
-		case <-ctx.Done():
-		}
+		ticks.Wait()
 		return nil
 	})
 	return p, nil
@@ -218,7 +213,7 @@ func secretOf(path string) ([]byte, error) {
 	}
 	secret = make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails since Go 1.24
-	if err := os.WriteFile(path, secret, 0o600); err != nil {
+	if err := writeSecret(path, secret); err != nil {
 		return nil, fmt.Errorf("write the key of the pseudonyms: %w", err)
 	}
 	return secret, nil

@@ -35,7 +35,6 @@ type DB struct {
 
 	mu     sync.Mutex
 	idle   []*Session
-	open   int
 	closed bool
 }
 
