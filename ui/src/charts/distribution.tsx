@@ -141,7 +141,7 @@ export function ScoreOverlay({ name, width, edges, compare, subject, means, heig
       {ms !== undefined && <line x1={x(ms)} x2={x(ms)} y1={12} y2={base} stroke="var(--subject)" strokeDasharray="2 2" />}
       {mc !== undefined && ms !== undefined && (
         <>
-          <text className="compare" x={x(mc) + (mc >= ms ? 4 : -4)} y={14} textAnchor={mc >= ms ? 'start' : 'end'}>mean {mc.toFixed(3)}</text>
+          <text className="compare" x={x(mc) + (mc >= ms ? 4 : -4)} y={14} textAnchor={mc >= ms ? 'start' : 'end'}>{mc >= ms || x(mc) > 76 ? 'mean ' : ''}{mc.toFixed(3)}</text>
           <text className="subject" x={x(ms) + (mc >= ms ? -4 : 4)} y={14} textAnchor={mc >= ms ? 'end' : 'start'}>{ms.toFixed(3)}</text>
         </>
       )}

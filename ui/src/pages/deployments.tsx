@@ -259,7 +259,7 @@ function Checks({ rollout }: { rollout: Rollout }) {
         <Icon name={state} className={state === 'pass' ? 'ok' : state === 'failed' ? 'bad' : 'warn'} />
         <div>
           <h2>{title}</h2>
-          {rollout.summary && <p><Told text={rollout.summary} subject={rollout.to} /></p>}
+          {rollout.summary && rollout.summary !== title && <p><Told text={rollout.summary} subject={rollout.to} /></p>}
         </div>
         {rollout.checked_at && <span className="third small wide">as of {moment(instant(rollout.checked_at) ?? 0, zone, now())}</span>}
       </div>
