@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/bench/results"
 	"github.com/trimtab-ml/trimtab/engine/evaluate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 )
@@ -65,15 +66,15 @@ type contest struct {
 func main() {
 	repeats := flag.Int("repeats", 3, "runs of each side; the one with the least CPU counts")
 	synthetic := flag.Int("synthetic", 300_000, "training rows of the synthetic set; 0 leaves it out")
-	results := flag.String("results", "bench/RESULTS.md", "file whose section is written; empty to print only")
+	file := flag.String("results", "bench/RESULTS.md", "file whose section is written; empty to print only")
 	flag.Parse()
-	if err := run(max(*repeats, 1), *synthetic, *results); err != nil {
+	if err := run(max(*repeats, 1), *synthetic, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/gbdt:", err)
 		os.Exit(1)
 	}
 }
 
-func run(repeats, synthetic int, results string) error {
+func run(repeats, synthetic int, file string) error {
 	ctx := context.Background()
 	python, err := peerPython()
 	if err != nil {
@@ -105,10 +106,10 @@ func run(repeats, synthetic int, results string) error {
 	}
 	text := section(done)
 	fmt.Print("\n", text)
-	if results == "" {
+	if file == "" {
 		return nil
 	}
-	return replaceSection(results, text)
+	return results.Replace(file, title, text)
 }
 
 // measure lets both sides train in turn, so that a noisy neighbour disturbs them alike.

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/trimtab-ml/trimtab/bench/results"
 )
 
 const title = "## GBDT training CPU against LightGBM"
@@ -25,11 +24,11 @@ func section(done []contest) string {
 	j := done[0].job
 	fmt.Fprintf(&b, "%s\n\n", title)
 	fmt.Fprintf(&b, "Goal: at most 1.0x LightGBM's CPU at the same trees, leaves and bins, AUC within .002. `go run ./bench/gbdt`, %s, %s, %s.\n",
-		time.Now().UTC().Format(time.DateOnly), processor(), runtime.Version())
+		time.Now().UTC().Format(time.DateOnly), results.Processor(), runtime.Version())
 	fmt.Fprintf(&b, "LightGBM %s from PyPI, the cheaper of its row-wise and column-wise histograms. %d trees, %d bins, learning rate %v, min_leaf %d, l2 %v for both; binning is\n",
 		done[0].peer.Version, j.Rounds, j.Bins, j.LearningRate, j.MinLeaf, j.L2)
 	b.WriteString("included, reading the matrix is not. Each side ran in turn; the run with the least CPU counts. Test rows are later flights, or other rows of the synthetic set.\n")
-	fmt.Fprintf(&b, "Load average of the machine at the end: %s; above one per processor the wall times say little.\n\n", load())
+	fmt.Fprintf(&b, "Load average of the machine at the end: %s; above one per processor the wall times say little.\n\n", results.Load())
 	b.WriteString("| data | train rows x columns | leaves | threads | ours, CPU s | LightGBM, CPU s | ratio | ours, wall s | LightGBM, wall s | ours, AUC | LightGBM, AUC | difference |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range done {
@@ -37,47 +36,4 @@ func section(done []contest) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
-}
-
-// processor is what the machine says it computes with.
-func processor() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				return fmt.Sprintf("%d x %s", runtime.NumCPU(), strings.TrimSpace(value))
-			}
-		}
-	}
-	return fmt.Sprintf("%d x %s", runtime.NumCPU(), runtime.GOARCH)
-}
-
-// load is how many processes wanted to run in the last minute.
-func load() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if first, _, ok := strings.Cut(string(b), " "); err == nil && ok {
-		return first
-	}
-	return "unknown"
-}
-
-// replaceSection writes the section into the file: in place of the one it has, or at its end.
-func replaceSection(path, text string) error {
-	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	old := string(b)
-	at := strings.Index(old, title+"\n")
-	if at < 0 {
-		if old == "" {
-			old = "# Results of `make bench`\n"
-		}
-		return os.WriteFile(path, []byte(strings.TrimRight(old, "\n")+"\n\n"+text), 0o644)
-	}
-	rest := ""
-	if end := strings.Index(old[at+len(title):], "\n## "); end >= 0 {
-		rest = old[at+len(title)+end:]
-	}
-	return os.WriteFile(path, []byte(old[:at]+text+rest), 0o644)
 }

@@ -26,6 +26,15 @@ func Processor() string {
 	return fmt.Sprintf("%d x %s", runtime.NumCPU(), runtime.GOARCH)
 }
 
+// Load is how many processes wanted to run in the last minute.
+func Load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if first, _, ok := strings.Cut(string(b), " "); err == nil && ok {
+		return first
+	}
+	return "unknown"
+}
+
 // Replace writes a section, which begins with its title line, into the file: in place of the one of that title, or at the end.
 func Replace(path, title, text string) error {
 	b, err := os.ReadFile(path)

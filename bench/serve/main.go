@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/bench/results"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 )
 
@@ -200,7 +201,7 @@ func run(ctx context.Context, o options) (err error) {
 	if o.results == "" {
 		return nil
 	}
-	return replaceSection(o.results, text)
+	return results.Replace(o.results, title, text)
 }
 
 // joined is flights with the weather of their hour and their plane, as a caller knows them before departure.

@@ -1,4 +1,4 @@
-package main
+package results
 
 import (
 	"os"
@@ -6,7 +6,9 @@ import (
 	"testing"
 )
 
-func TestReplaceSection(t *testing.T) {
+const title = "## Mine"
+
+func TestReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "RESULTS.md")
 	for _, c := range []struct{ name, before, want string }{
 		{"no file", "", "# Results of `make bench`\n\n" + title + "\nnew\n"},
@@ -20,7 +22,7 @@ func TestReplaceSection(t *testing.T) {
 			}
 		}
 		for range 2 { // a second time changes nothing
-			if err := replaceSection(path, title+"\nnew\n"); err != nil {
+			if err := Replace(path, title, title+"\nnew\n"); err != nil {
 				t.Fatal(err)
 			}
 			if got, _ := os.ReadFile(path); string(got) != c.want {
