@@ -376,8 +376,10 @@ func columnNames(fields []data.Field) string {
 // describe fills what the training rows show of each input: nulls, range, categories.
 func (f *frame) describe() {
 	const maxCategories = 1000
+	f.signature.Inputs = slices.Clone(f.signature.Inputs) // frames taken from one another share it
 	for i := range f.signature.Inputs {
 		in := &f.signature.Inputs[i]
+		in.Nullable, in.Categories, in.Min, in.Max = false, nil, nil, nil
 		c := f.inputs.Columns[i]
 		in.Kind = c.Kind
 		seen := map[string]bool{}

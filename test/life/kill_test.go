@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -201,5 +202,23 @@ func TestNothingKnownLaterIsTrainedOn(t *testing.T) {
 	}
 	if last := v.Training.To.Add(24 * time.Hour); last.After(asOf) {
 		t.Fatalf("a label known at %s went into a version as of %s", last, asOf)
+	}
+}
+
+func TestSignatureNamesEachCategoryOnce(t *testing.T) {
+	s, _ := deployed(t)
+	var v struct {
+		Signature struct {
+			Inputs []struct {
+				Name       string
+				Categories []string
+			}
+		}
+	}
+	s.must(http.MethodGet, "/api/v1/models/toy/versions/1", nil, &v)
+	for _, in := range v.Signature.Inputs {
+		if in.Name == "shop" && !slices.Equal(in.Categories, []string{"a", "b", "c", "d"}) {
+			t.Errorf("categories of shop: %v", in.Categories)
+		}
 	}
 }
