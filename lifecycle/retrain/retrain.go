@@ -135,12 +135,19 @@ func (s *Service) Train(ctx context.Context, req Request) (*Trigger, error) {
 func (s *Service) trigger(ctx context.Context, p *project.Project, t Trigger, req Request) (*Trigger, error) {
 	t.ID, t.Project, t.At, t.State = id.New(), p.Name, s.projects.Clock(p.Name).Now(), Training
 	if t.Policy != "manual" {
-		held, err := s.guards(ctx, p, t.At)
+		past, err := s.Triggers(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		held, err := s.guards(ctx, p, past, t.At)
 		if err != nil {
 			return nil, err
 		}
 		if held != "" {
 			t.State, t.Held = Held, held
+			if len(past) > 0 && past[0].State == Held && past[0].Policy == t.Policy && past[0].Cause == t.Cause && past[0].Held == t.Held {
+				return &past[0], nil // said already: a condition that lasts is asked about at every tick
+			}
 		}
 	}
 	err := s.db.Write(ctx, func(tx *catalog.Tx) error {
@@ -170,11 +177,7 @@ func (s *Service) trigger(ctx context.Context, p *project.Project, t Trigger, re
 }
 
 // guards says what holds a policy's training back; "" when nothing does.
-func (s *Service) guards(ctx context.Context, p *project.Project, now time.Time) (string, error) {
-	past, err := s.Triggers(ctx, p.Name)
-	if err != nil {
-		return "", err
-	}
+func (s *Service) guards(ctx context.Context, p *project.Project, past []Trigger, now time.Time) (string, error) {
 	policy := p.File.Retrain
 	budget, bounded := policy.Allowance()
 	spent := 0

@@ -61,7 +61,7 @@ func (s *Service) newLabels(ctx context.Context, p *project.Project, want int64,
 	if err != nil || labeled < want {
 		return err
 	}
-	cause := fmt.Sprintf("%d new labels", labeled)
+	cause := fmt.Sprintf("%d new labels or more", want)
 	_, err = s.trigger(ctx, p, Trigger{Policy: "new_labels", Cause: cause, Values: map[string]float64{"labels": float64(labeled)}}, Request{Project: p.Name, Cause: cause})
 	return err
 }
