@@ -1,13 +1,17 @@
 package life
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/trimtab-ml/trimtab/infra/duck"
 )
 
 const trainingRows = 2000
@@ -71,27 +75,37 @@ func TestKillWhileServingLosesNothing(t *testing.T) {
 	}
 }
 
-// logged is the ids in the log, page by page.
+// logged is the ids in the exported log.
 func logged(t *testing.T, s *server) map[string]bool {
 	t.Helper()
-	ids := map[string]bool{}
-	before := ""
-	for {
-		var page struct {
-			Items []struct {
-				ID string `json:"id"`
-			}
-			Next string `json:"next"`
-		}
-		s.must(http.MethodGet, "/api/v1/deployments/toy/log?limit=1000&before="+before, nil, &page)
-		for _, p := range page.Items {
-			ids[p.ID] = true
-		}
-		if page.Next == "" {
-			return ids
-		}
-		before = page.Next
+	res, err := http.Get(s.url + "/api/v1/deployments/toy/log.parquet")
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("export: %s, %v", res.Status, err)
+	}
+	path := filepath.Join(t.TempDir(), "log.parquet")
+	write(t, path, string(data))
+	db, err := duck.Open(duck.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Table(context.Background(), "SELECT prediction_id FROM read_parquet("+duck.Literal(path)+")")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, id := range rows.Columns[0].Strings {
+		if ids[id] {
+			t.Errorf("prediction %s is in the log twice", id)
+		}
+		ids[id] = true
+	}
+	return ids
 }
 
 func TestKillWhileBuildingGoesOn(t *testing.T) {
