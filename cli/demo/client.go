@@ -88,35 +88,6 @@ func problem(method, path string, res *http.Response) error {
 	return fault.New(p.Code, "%s", p.Detail).WithHint("%s", p.Hint)
 }
 
-// predict posts one prepared body and returns the id of its prediction. Any other answer than 2xx is an error.
-func (c *client) predict(ctx context.Context, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/api/v1/deployments/"+deployment+"/predict", bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := c.http.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	if res.StatusCode >= 300 {
-		return "", problem(http.MethodPost, "predict", res)
-	}
-	var out struct {
-		Predictions []struct {
-			ID string `json:"id"`
-		} `json:"predictions"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
-		return "", err
-	}
-	if len(out.Predictions) != 1 {
-		return "", fmt.Errorf("one row asked, %d predictions answered", len(out.Predictions))
-	}
-	return out.Predictions[0].ID, nil
-}
-
 // download writes the answer of a GET to a file.
 func (c *client) download(ctx context.Context, path, file string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)

@@ -27,13 +27,14 @@ const outcomeBatch = 1000
 // replay is the state of one run through the year.
 type replay struct {
 	*Demo
-	requests atomic.Int64
-	failed   atomic.Int64
-	mu       sync.Mutex
-	answered []string // ids of predictions
-	waiting  []truth  // outcomes that are not known yet
-	lastID   string   // of the newest event told
-	firstErr error
+	connections []*connection
+	requests    atomic.Int64
+	failed      atomic.Int64
+	mu          sync.Mutex
+	answered    []string // ids of predictions
+	waiting     []truth  // outcomes that are not known yet
+	lastID      string   // of the newest event told
+	firstErr    error
 }
 
 type truth struct {
@@ -103,6 +104,14 @@ func (d *Demo) Run(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	r := &replay{Demo: d, lastID: strings.Repeat("0", 32)} // before every event
+	for range d.opt.Connections {
+		c, err := newConnection(d.URL())
+		if err != nil {
+			return nil, err
+		}
+		defer c.close()
+		r.connections = append(r.connections, c)
+	}
 	if err := r.tell(ctx); err != nil {
 		return nil, err
 	}
@@ -154,10 +163,10 @@ func (r *replay) lastOutcome() (last time.Time) {
 func (r *replay) send(ctx context.Context, day []departure) error {
 	work := make(chan *departure)
 	var workers sync.WaitGroup
-	for range r.opt.Connections {
+	for _, c := range r.connections {
 		workers.Go(func() {
 			for f := range work {
-				r.one(ctx, f)
+				r.one(ctx, c, f)
 			}
 		})
 	}
@@ -169,12 +178,12 @@ func (r *replay) send(ctx context.Context, day []departure) error {
 	return ctx.Err()
 }
 
-func (r *replay) one(ctx context.Context, f *departure) {
+func (r *replay) one(ctx context.Context, c *connection, f *departure) {
 	body, err := f.body()
 	var id string
 	if err == nil {
 		r.requests.Add(1)
-		id, err = r.client.predict(ctx, body)
+		id, err = c.predict(ctx, body)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,6 +23,7 @@ type compactArgs struct {
 
 // Compactor enqueues compactions by the clock of projects.
 type Compactor struct {
+	truth   *Service
 	jobs    *queue.Queue
 	serving *serve.Service
 }
@@ -36,10 +37,10 @@ func NewCompactor(s *Service, jobs *queue.Queue, serving *serve.Service) *Compac
 		}
 		return s.Compact(ctx, a.Deployment, a.Before)
 	})
-	return &Compactor{jobs: jobs, serving: serving}
+	return &Compactor{truth: s, jobs: jobs, serving: serving}
 }
 
-// Tick enqueues a compaction of each deployment of a project once a week of its time. It is a hook of the project's clock.
+// Tick enqueues a compaction of each deployment of a project whose segments hold a full one, once a week of its time. It is a hook of the project's clock.
 func (c *Compactor) Tick(ctx context.Context, project string, from, to time.Time) error {
 	if from.Truncate(compactEvery).Equal(to.Truncate(compactEvery)) {
 		return nil
@@ -49,8 +50,8 @@ func (c *Compactor) Tick(ctx context.Context, project string, from, to time.Time
 		return err
 	}
 	for _, d := range all {
-		if d.Project != project {
-			continue
+		if d.Project != project || c.truth.segmentBytes(d.Name) < segmentSize {
+			continue // a small log is read faster as it is than as a file per day
 		}
 		e := queue.Enqueue{Kind: CompactJob, Project: project, Key: d.Name, Cause: "weekly", Args: compactArgs{Deployment: d.Name, Before: to.Add(-compactAfter)}}
 		if _, err := c.jobs.Enqueue(ctx, nil, e); err != nil {
@@ -58,4 +59,20 @@ func (c *Compactor) Tick(ctx context.Context, project string, from, to time.Time
 		}
 	}
 	return nil
+}
+
+// segmentBytes is the size of a deployment's segments of predictions; 0 without a log.
+func (s *Service) segmentBytes(deployment string) int64 {
+	l := s.logOf(deployment)
+	if l == nil {
+		return 0
+	}
+	j := l.predictions
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var n int64
+	for _, seg := range j.segments {
+		n += seg.size
+	}
+	return n
 }

@@ -3,6 +3,7 @@ package feedback
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -56,6 +57,14 @@ func (s *Service) ServedParts(ctx context.Context, deployment string, asOf time.
 	var out []data.ServedPart
 	for _, month := range order {
 		from := time.UnixMicro(month).UTC()
+		source := "served/" + deployment + "/" + from.Format("2006-01")
+		print := l.print(month, from.AddDate(0, 1, 0).UnixMicro(), known)
+		if part, ok, err := s.madeBefore(ctx, source, print); err != nil {
+			return nil, err
+		} else if ok {
+			out = append(out, part)
+			continue
+		}
 		picks := l.picks(month, from.AddDate(0, 1, 0).UnixMicro(), known, func(e *entry) bool { return e.state != unknown })
 		picks = slices.DeleteFunc(picks, func(k pick) bool { return k.truth.state != labeled })
 		rows := make([]servedRow, 0, len(picks))
@@ -78,9 +87,45 @@ func (s *Service) ServedParts(ctx context.Context, deployment string, asOf time.
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, data.ServedPart{Blob: hash, Source: "served/" + deployment + "/" + from.Format("2006-01"), Personal: personal})
+		part := data.ServedPart{Blob: hash, Source: source, Personal: personal}
+		s.made.Store(source, madePart{print: print, part: part})
+		out = append(out, part)
 	}
 	return out, nil
+}
+
+// madePart is the part of a month as it was made last, and what it was made from.
+type madePart struct {
+	print uint64
+	part  data.ServedPart
+}
+
+// madeBefore finds the part of a month of which nothing changed since, so that a training reads the months that did.
+func (s *Service) madeBefore(ctx context.Context, source string, print uint64) (data.ServedPart, bool, error) {
+	v, ok := s.made.Load(source)
+	if !ok || v.(madePart).print != print {
+		return data.ServedPart{}, false, nil
+	}
+	there, err := s.cfg.Blobs.Has(ctx, v.(madePart).part.Blob)
+	return v.(madePart).part, there, err
+}
+
+// print is a fingerprint of the labelled predictions with from <= at < to, and of their labels as known by asOf: FNV-1a over
+// 64-bit words. It lives as long as the process.
+func (l *deploymentLog) print(from, to, asOf int64) uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	h := uint64(14695981039346656037)
+	add := func(word uint64) { h = (h ^ word) * 1099511628211 }
+	for _, i := range l.ix.between(from, to, func(e *entry) bool { return e.state != unknown }) {
+		if truth := l.ix.asOf(i, asOf); truth.state == labeled {
+			e := l.ix.entry(i)
+			add(binary.LittleEndian.Uint64(e.id[:8]))
+			add(binary.LittleEndian.Uint64(e.id[8:]))
+			add(math.Float64bits(truth.label))
+		}
+	}
+	return h
 }
 
 func monthOf(at int64) int64 {

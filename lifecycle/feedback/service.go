@@ -62,6 +62,8 @@ type Service struct {
 
 	labels []func(ctx context.Context, deployment string, from, to time.Time)
 
+	made sync.Map // source of a served part -> madePart
+
 	queue   chan queued
 	dirty   chan struct{}
 	stop    chan struct{}

@@ -109,25 +109,41 @@ func Compare(h *Held, champion []float64, version int, threshold, championThresh
 			c.Differences["auc"] = withInterval(d.Diff, d.Lo, d.Hi, int64(len(h.Y)))
 		}
 	}
-	for name, metric := range pairedMetrics(h.Task) {
+	for name, loss := range rowLosses(h.Task) {
 		if _, ok := c.Differences[name]; ok {
-			diff, lo, hi := evaluate.PairedBootstrap(h.Y, h.P, champion, metric, bootstrapReps, seed)
+			diff, lo, hi := evaluate.PairedBootstrap(h.Y, losses(h.Y, h.P, loss), losses(h.Y, champion, loss), mean, bootstrapReps, seed)
 			c.Differences[name] = withInterval(diff, lo, hi, int64(len(h.Y)))
 		}
 	}
 	return c
 }
 
-// pairedMetrics is those that get a bootstrap interval: means over rows, cheap to recompute.
-func pairedMetrics(task learn.Task) map[string]func(y, p []float64) float64 {
-	metric := func(name string) func(y, p []float64) float64 {
-		return func(y, p []float64) float64 { return evaluate.Regression(y, p)[name] }
-	}
+// rowLosses is the metrics that are means over rows: their bootstrap resamples losses and computes none anew.
+func rowLosses(task learn.Task) map[string]func(y, p float64) float64 {
 	if task == learn.Binary {
-		rmse := metric("rmse")
-		return map[string]func(y, p []float64) float64{"log_loss": evaluate.LogLoss, "brier": func(y, p []float64) float64 { return rmse(y, p) * rmse(y, p) }}
+		return map[string]func(y, p float64) float64{
+			"log_loss": func(y, p float64) float64 { return evaluate.LogLoss([]float64{y}, []float64{p}) },
+			"brier":    func(y, p float64) float64 { return (p - y) * (p - y) },
+		}
 	}
-	return map[string]func(y, p []float64) float64{"mae": metric("mae"), "rmse": metric("rmse")}
+	return map[string]func(y, p float64) float64{"mae": func(y, p float64) float64 { return math.Abs(p - y) }}
+}
+
+func losses(y, p []float64, loss func(y, p float64) float64) []float64 {
+	out := make([]float64, len(y))
+	for i := range y {
+		out[i] = loss(y[i], p[i])
+	}
+	return out
+}
+
+// mean is of losses; the labels that PairedBootstrap resamples beside them are in them already.
+func mean(_, losses []float64) float64 {
+	var sum float64
+	for _, v := range losses {
+		sum += v
+	}
+	return sum / float64(len(losses))
 }
 
 func finite(m map[string]float64) map[string]float64 {
