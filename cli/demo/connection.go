@@ -24,6 +24,7 @@ type connection struct {
 	read *bufio.Reader
 	head []byte
 	out  []byte
+	body []byte // of the caller, kept between requests
 }
 
 func newConnection(base string) (*connection, error) {

@@ -179,12 +179,9 @@ func (r *replay) send(ctx context.Context, day []departure) error {
 }
 
 func (r *replay) one(ctx context.Context, c *connection, f *departure) {
-	body, err := f.body()
-	var id string
-	if err == nil {
-		r.requests.Add(1)
-		id, err = c.predict(ctx, body)
-	}
+	r.requests.Add(1)
+	c.body = f.body(c.body[:0])
+	id, err := c.predict(ctx, c.body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
