@@ -54,6 +54,12 @@ type Demo struct {
 	dir    string
 	temp   string
 	start  time.Time
+	replay chan loaded // the days, read while the first version is trained
+}
+
+type loaded struct {
+	days [][]departure
+	err  error
 }
 
 // Start starts the server process, applies the example and waits for the first version to answer.
@@ -73,6 +79,11 @@ func Start(ctx context.Context, opt Options) (*Demo, error) {
 		d.Stop()
 		return nil, err
 	}
+	d.replay = make(chan loaded, 1)
+	go func() {
+		days, err := d.load(ctx)
+		d.replay <- loaded{days, err}
+	}()
 	if err := d.serve(ctx); err != nil {
 		d.Stop()
 		return nil, err

@@ -97,9 +97,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Run replays April to December and returns the summary.
+// Run replays April to December and returns the summary. It is called once.
 func (d *Demo) Run(ctx context.Context) (*Summary, error) {
-	days, err := d.load(ctx)
+	read := <-d.replay
+	days, err := read.days, read.err
 	if err != nil {
 		return nil, err
 	}
