@@ -38,10 +38,10 @@ func New(db *catalog.DB, blobs blob.Store, events *govern.Service) *Service {
 // unless its gate refused it. Number, digest and aliases of v are set. A version with the same build key is a conflict.
 func (s *Service) Register(ctx context.Context, tx *catalog.Tx, v *Version, at time.Time) error {
 	var last int
-	err := tx.QueryRowContext(ctx, `SELECT last_version FROM models WHERE workspace_id = 'default' AND name = ?`, v.Model).Scan(&last)
+	err := tx.QueryRowContext(ctx, `SELECT last_version FROM models WHERE workspace_id = 'default' AND name = $1`, v.Model).Scan(&last)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		if _, err := tx.ExecContext(ctx, `INSERT INTO models (name, project, created_at) VALUES (?, ?, ?)`, v.Model, v.Project, at.UnixMicro()); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO models (name, project, created_at) VALUES ($1, $2, $3)`, v.Model, v.Project, at.UnixMicro()); err != nil {
 			return fmt.Errorf("create model: %w", err)
 		}
 	case err != nil:
@@ -52,10 +52,10 @@ func (s *Service) Register(ctx context.Context, tx *catalog.Tx, v *Version, at t
 	if err != nil {
 		return fmt.Errorf("encode version: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE models SET last_version = ? WHERE workspace_id = 'default' AND name = ?`, v.Version, v.Model); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE models SET last_version = $1 WHERE workspace_id = 'default' AND name = $2`, v.Version, v.Model); err != nil {
 		return fmt.Errorf("number version: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, project, digest, build_key, state, created_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, project, digest, build_key, state, created_at, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		v.Model, v.Version, v.Project, v.Digest, v.BuildKey, v.State, at.UnixMicro(), string(doc))
 	if err != nil {
 		return fmt.Errorf("store version: %w", err)
@@ -85,7 +85,7 @@ func subject(model string, version int) string { return fmt.Sprintf("model/%s/%d
 func (s *Service) SetAlias(ctx context.Context, tx *catalog.Tx, project, model, alias string, version int, at time.Time, reason string) error {
 	if version != 0 {
 		var state string
-		err := tx.QueryRowContext(ctx, `SELECT state FROM model_versions WHERE workspace_id = 'default' AND model = ? AND version = ?`, model, version).Scan(&state)
+		err := tx.QueryRowContext(ctx, `SELECT state FROM model_versions WHERE workspace_id = 'default' AND model = $1 AND version = $2`, model, version).Scan(&state)
 		if errors.Is(err, sql.ErrNoRows) {
 			return noVersion(model, version)
 		}
@@ -98,7 +98,7 @@ func (s *Service) SetAlias(ctx context.Context, tx *catalog.Tx, project, model, 
 		}
 	}
 	var from int
-	err := tx.QueryRowContext(ctx, `SELECT version FROM model_aliases WHERE workspace_id = 'default' AND model = ? AND alias = ?`, model, alias).Scan(&from)
+	err := tx.QueryRowContext(ctx, `SELECT version FROM model_aliases WHERE workspace_id = 'default' AND model = $1 AND alias = $2`, model, alias).Scan(&from)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("find alias: %w", err)
 	}
@@ -106,15 +106,15 @@ func (s *Service) SetAlias(ctx context.Context, tx *catalog.Tx, project, model, 
 		return nil
 	}
 	if version == 0 {
-		_, err = tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE workspace_id = 'default' AND model = ? AND alias = ?`, model, alias)
+		_, err = tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE workspace_id = 'default' AND model = $1 AND alias = $2`, model, alias)
 	} else {
-		_, err = tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version) VALUES (?, ?, ?) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET version = excluded.version`, model, alias, version)
+		_, err = tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version) VALUES ($1, $2, $3) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET version = excluded.version`, model, alias, version)
 	}
 	if err != nil {
 		return fmt.Errorf("move alias: %w", err)
 	}
 	actor := govern.Actor(ctx)
-	_, err = tx.ExecContext(ctx, `INSERT INTO model_alias_moves (id, model, alias, from_version, to_version, at, recorded, actor, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO model_alias_moves (id, model, alias, from_version, to_version, at, recorded, actor, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		id.New(), model, alias, from, version, at.UnixMicro(), time.Now().UnixMicro(), actor, reason)
 	if err != nil {
 		return fmt.Errorf("record move: %w", err)
@@ -144,7 +144,7 @@ func (s *Service) ForceVersion(ctx context.Context, tx *catalog.Tx, model string
 	if err != nil {
 		return fmt.Errorf("encode version: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE model_versions SET state = ?, document = ? WHERE workspace_id = 'default' AND model = ? AND version = ?`, v.State, string(doc), model, version); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE model_versions SET state = $1, document = $2 WHERE workspace_id = 'default' AND model = $3 AND version = $4`, v.State, string(doc), model, version); err != nil {
 		return fmt.Errorf("force version: %w", err)
 	}
 	return s.events.Append(ctx, tx, govern.Event{At: at, Project: v.Project, Kind: "version.forced", Subject: subject(model, version), Actor: govern.Actor(ctx), Level: "attention",
@@ -157,7 +157,7 @@ func noVersion(model string, version int) error {
 
 // Get finds a version with its aliases.
 func (s *Service) Get(ctx context.Context, model string, version int) (*Version, error) {
-	vs, err := s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = ? AND version = ?`, model, version)
+	vs, err := s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = $1 AND version = $2`, model, version)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (s *Service) Get(ctx context.Context, model string, version int) (*Version,
 
 // ByBuild finds the version made from a build key; nil when there is none.
 func (s *Service) ByBuild(ctx context.Context, model, key string) (*Version, error) {
-	vs, err := s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = ? AND build_key = ?`, model, key)
+	vs, err := s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = $1 AND build_key = $2`, model, key)
 	if err != nil || len(vs) == 0 {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (s *Service) Versions(ctx context.Context, model string) ([]*Version, error
 	if _, err := s.Model(ctx, model); err != nil {
 		return nil, err
 	}
-	return s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = ? ORDER BY version DESC`, model)
+	return s.versions(ctx, `SELECT document, state FROM model_versions WHERE workspace_id = 'default' AND model = $1 ORDER BY version DESC`, model)
 }
 
 func (s *Service) versions(ctx context.Context, query string, args ...any) ([]*Version, error) {
@@ -227,7 +227,7 @@ func (s *Service) versions(ctx context.Context, query string, args ...any) ([]*V
 
 // Aliases gives what each alias of a model names.
 func (s *Service) Aliases(ctx context.Context, model string) (map[string]int, error) {
-	rows, err := s.db.Read().QueryContext(ctx, `SELECT alias, version FROM model_aliases WHERE workspace_id = 'default' AND model = ?`, model)
+	rows, err := s.db.Read().QueryContext(ctx, `SELECT alias, version FROM model_aliases WHERE workspace_id = 'default' AND model = $1`, model)
 	if err != nil {
 		return nil, fmt.Errorf("list aliases: %w", err)
 	}
@@ -246,7 +246,7 @@ func (s *Service) Aliases(ctx context.Context, model string) (map[string]int, er
 
 // Model finds a model with its aliases and newest version.
 func (s *Service) Model(ctx context.Context, name string) (*Model, error) {
-	ms, err := s.models(ctx, `SELECT name, project, last_version, created_at FROM models WHERE workspace_id = 'default' AND name = ?`, name)
+	ms, err := s.models(ctx, `SELECT name, project, last_version, created_at FROM models WHERE workspace_id = 'default' AND name = $1`, name)
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +295,7 @@ func (s *Service) models(ctx context.Context, query string, args ...any) ([]*Mod
 
 // History lists the moves of a model's aliases, newest first.
 func (s *Service) History(ctx context.Context, model string) ([]Move, error) {
-	rows, err := s.db.Read().QueryContext(ctx, `SELECT id, alias, from_version, to_version, at, recorded, actor, reason FROM model_alias_moves WHERE workspace_id = 'default' AND model = ? ORDER BY recorded DESC, id DESC`, model)
+	rows, err := s.db.Read().QueryContext(ctx, `SELECT id, alias, from_version, to_version, at, recorded, actor, reason FROM model_alias_moves WHERE workspace_id = 'default' AND model = $1 ORDER BY recorded DESC, id DESC`, model)
 	if err != nil {
 		return nil, fmt.Errorf("list moves: %w", err)
 	}

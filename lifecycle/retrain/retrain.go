@@ -292,9 +292,9 @@ func (s *Service) store(ctx context.Context, tx *catalog.Tx, t *Trigger, fresh b
 		return fmt.Errorf("encode trigger: %w", err)
 	}
 	if fresh {
-		_, err = tx.ExecContext(ctx, `INSERT INTO retrain_triggers (id, project, at, state, document) VALUES (?, ?, ?, ?, ?)`, t.ID, t.Project, t.At.UnixMicro(), t.State, string(doc))
+		_, err = tx.ExecContext(ctx, `INSERT INTO retrain_triggers (id, project, at, state, document) VALUES ($1, $2, $3, $4, $5)`, t.ID, t.Project, t.At.UnixMicro(), t.State, string(doc))
 	} else {
-		_, err = tx.ExecContext(ctx, `UPDATE retrain_triggers SET state = ?, document = ? WHERE workspace_id = 'default' AND id = ?`, t.State, string(doc), t.ID)
+		_, err = tx.ExecContext(ctx, `UPDATE retrain_triggers SET state = $1, document = $2 WHERE workspace_id = 'default' AND id = $3`, t.State, string(doc), t.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("store trigger: %w", err)
@@ -304,11 +304,11 @@ func (s *Service) store(ctx context.Context, tx *catalog.Tx, t *Trigger, fresh b
 
 // Triggers lists a project's triggers, newest first.
 func (s *Service) Triggers(ctx context.Context, projectName string) ([]Trigger, error) {
-	return s.query(ctx, `SELECT document FROM retrain_triggers WHERE workspace_id = 'default' AND project = ? ORDER BY at DESC, id DESC LIMIT 500`, projectName)
+	return s.query(ctx, `SELECT document FROM retrain_triggers WHERE workspace_id = 'default' AND project = $1 ORDER BY at DESC, id DESC LIMIT 500`, projectName)
 }
 
 func (s *Service) get(ctx context.Context, id string) (*Trigger, error) {
-	ts, err := s.query(ctx, `SELECT document FROM retrain_triggers WHERE workspace_id = 'default' AND id = ?`, id)
+	ts, err := s.query(ctx, `SELECT document FROM retrain_triggers WHERE workspace_id = 'default' AND id = $1`, id)
 	if err != nil {
 		return nil, err
 	}

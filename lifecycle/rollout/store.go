@@ -19,7 +19,7 @@ func (s *Service) insert(ctx context.Context, tx *catalog.Tx, r *Rollout) error 
 	if err != nil {
 		return fmt.Errorf("encode rollout: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO rollouts (id, project, deployment, model, to_version, state, started_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO rollouts (id, project, deployment, model, to_version, state, started_at, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		r.ID, r.Project, r.Deployment, r.Model, r.To, r.State, r.StartedAt.UnixMicro(), string(doc))
 	if err != nil {
 		return fmt.Errorf("store rollout: %w", err)
@@ -32,7 +32,7 @@ func (s *Service) update(ctx context.Context, tx *catalog.Tx, r *Rollout) error 
 	if err != nil {
 		return fmt.Errorf("encode rollout: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE rollouts SET state = ?, document = ? WHERE workspace_id = 'default' AND id = ?`, r.State, string(doc), r.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE rollouts SET state = $1, document = $2 WHERE workspace_id = 'default' AND id = $3`, r.State, string(doc), r.ID); err != nil {
 		return fmt.Errorf("store rollout: %w", err)
 	}
 	return nil
@@ -40,12 +40,12 @@ func (s *Service) update(ctx context.Context, tx *catalog.Tx, r *Rollout) error 
 
 // List gives the rollouts of a deployment, newest first.
 func (s *Service) List(ctx context.Context, deployment string) ([]*Rollout, error) {
-	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND deployment = ? ORDER BY started_at DESC, id DESC LIMIT 200`, deployment)
+	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND deployment = $1 ORDER BY started_at DESC, id DESC LIMIT 200`, deployment)
 }
 
 // Active is the rollout that holds traffic of a deployment now; nil when there is none.
 func (s *Service) Active(ctx context.Context, deployment string) (*Rollout, error) {
-	rs, err := s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND deployment = ? AND state IN ('running', 'paused')`, deployment)
+	rs, err := s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND deployment = $1 AND state IN ('running', 'paused')`, deployment)
 	if err != nil || len(rs) == 0 {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) Active(ctx context.Context, deployment string) (*Rollout, erro
 }
 
 func (s *Service) activeIn(ctx context.Context, project string) ([]*Rollout, error) {
-	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND project = ? AND state IN ('running', 'paused') ORDER BY id`, project)
+	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND project = $1 AND state IN ('running', 'paused') ORDER BY id`, project)
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]*Rollout, error) {
@@ -79,5 +79,5 @@ func (s *Service) query(ctx context.Context, query string, args ...any) ([]*Roll
 
 // OfVersion gives the rollouts that brought a version to traffic, or tried to, newest first.
 func (s *Service) OfVersion(ctx context.Context, model string, version int) ([]*Rollout, error) {
-	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND model = ? AND to_version = ? ORDER BY started_at DESC, id DESC LIMIT 50`, model, version)
+	return s.query(ctx, `SELECT document FROM rollouts WHERE workspace_id = 'default' AND model = $1 AND to_version = $2 ORDER BY started_at DESC, id DESC LIMIT 50`, model, version)
 }

@@ -91,7 +91,7 @@ func (s *Service) Start(ctx context.Context, r Run) (*Run, error) {
 		return nil, fmt.Errorf("encode run: %w", err)
 	}
 	err = s.db.Write(ctx, func(tx *catalog.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, project, name, state, cause, started_at, document) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, project, name, state, cause, started_at, document) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			r.ID, r.Project, r.Name, r.State, r.Cause, r.StartedAt.UnixMicro(), string(doc))
 		return err
 	})
@@ -116,7 +116,7 @@ func (s *Service) Finish(ctx context.Context, tx *catalog.Tx, r *Run) error {
 	if r.FinishedAt != nil {
 		finished = r.FinishedAt.UnixMicro()
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE runs SET state = ?, finished_at = ?, document = ? WHERE workspace_id = 'default' AND id = ?`, r.State, finished, string(doc), r.ID)
+	_, err = tx.ExecContext(ctx, `UPDATE runs SET state = $1, finished_at = $2, document = $3 WHERE workspace_id = 'default' AND id = $4`, r.State, finished, string(doc), r.ID)
 	if err != nil {
 		return fmt.Errorf("finish run %s: %w", r.ID, err)
 	}
@@ -144,7 +144,7 @@ func (s *Service) Abandon(ctx context.Context, now time.Time) error {
 // Get finds a run.
 func (s *Service) Get(ctx context.Context, id string) (*Run, error) {
 	var doc string
-	err := s.db.Read().QueryRowContext(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND id = ?`, id).Scan(&doc)
+	err := s.db.Read().QueryRowContext(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND id = $1`, id).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "there is no run %q", id).WithHint("trimtab runs ls shows the runs")
 	}
@@ -163,7 +163,7 @@ func (s *Service) List(ctx context.Context, project string, limit int) ([]*Run, 
 	if limit <= 0 || limit > 1000 {
 		limit = 100
 	}
-	return s.list(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND project = ? ORDER BY started_at DESC, id DESC LIMIT ?`, project, limit)
+	return s.list(ctx, `SELECT document FROM runs WHERE workspace_id = 'default' AND project = $1 ORDER BY started_at DESC, id DESC LIMIT $2`, project, limit)
 }
 
 func (s *Service) list(ctx context.Context, query string, args ...any) ([]*Run, error) {
