@@ -17,6 +17,8 @@ export GOFLAGS := $(GOFLAGS) -mod=readonly -trimpath
 export GOWORK := off
 export CGO_ENABLED := 1
 
+# One environment per version of the MLflow client, from its lock; files are hard links into one cache.
+MLFLOW_CLIENTS := $(patsubst test/mlflow/requirements-%.lock,$(CACHE)/mlflow/%/installed,$(wildcard test/mlflow/requirements-*.lock))
 REQUIREMENTS := $(wildcard engine/onnx/testdata/requirements.txt test/requirements.txt tools/requirements.txt)
 UI_SOURCES := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package.json -type f 2>/dev/null)
 # Packages whose work is concurrency.
@@ -24,7 +26,7 @@ RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/se
 	./lifecycle/rollout ./server
 SOAK_ROUNDS ?= 20
 
-.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser
+.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser mlflow-clients
 
 build: ui
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
@@ -53,7 +55,7 @@ vet:
 	$(GO) vet ./...
 	$(GO) test ./test/house
 
-test-go: python
+test-go: python mlflow-clients
 	TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
 
 test-race:
@@ -71,6 +73,13 @@ $(VENV)/installed: $(REQUIREMENTS)
 	@mkdir -p $(CACHE)
 	$(PYTHON) -m venv --clear $(VENV) || { echo "python3 with venv is needed (Debian: python3-venv)"; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
+	@touch $@
+
+mlflow-clients: $(MLFLOW_CLIENTS)
+
+$(CACHE)/mlflow/%/installed: test/mlflow/requirements-%.lock | $(VENV)/installed
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv pip sync --quiet --require-hashes --link-mode hardlink --python $(@D)/bin/python $<
 	@touch $@
 
 browser:
