@@ -128,7 +128,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		return nil, err
 	}
 	datasets := data.New(db, blobs, tables, events, secret)
-	runs, err := track.New(db, filepath.Join(cfg.Dir, "metrics"))
+	runs, err := track.New(track.Config{DB: db, Blobs: blobs, Events: events, Dir: filepath.Join(cfg.Dir, "metrics"), Temp: filepath.Join(cfg.Dir, "temp"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

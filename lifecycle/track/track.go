@@ -10,11 +10,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/internal/id"
+	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 )
 
 // Schema is the migrations of this package.
@@ -22,55 +25,41 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// States of a run; MLflow's words in lower case.
-const (
-	Running  = "running"
-	Finished = "finished"
-	Failed   = "failed"
-	Killed   = "killed"
-)
-
-// Run is one attempt at training. Times are of the project's clock; Seconds is machine work.
-type Run struct {
-	ID         string             `json:"id"`
-	Project    string             `json:"project"`
-	Name       string             `json:"name"`
-	State      string             `json:"state"`
-	Cause      string             `json:"cause,omitempty"`
-	Actor      string             `json:"actor,omitempty"`
-	StartedAt  time.Time          `json:"started_at"`
-	FinishedAt *time.Time         `json:"finished_at,omitempty"`
-	Seconds    float64            `json:"seconds"`
-	Params     map[string]string  `json:"params"`
-	Metrics    map[string]float64 `json:"metrics"` // the latest of each key
-	Inputs     []Input            `json:"inputs"`
-	Model      string             `json:"model,omitempty"`
-	Version    int                `json:"version,omitempty"` // what it produced, 0 while nothing
-	GitCommit  string             `json:"git_commit,omitempty"`
-	Error      string             `json:"error,omitempty"`
+// Config is what the service is made of.
+type Config struct {
+	DB     *catalog.DB
+	Blobs  blob.Store // artifacts
+	Events *govern.Service
+	Dir    string           // where metric points live
+	Temp   string           // where uploads wait
+	Now    func() time.Time // nil = time.Now
+	Log    *slog.Logger     // nil = nowhere
 }
 
-// Input is a dataset version that the run read.
-type Input struct {
-	Dataset string `json:"dataset"`
-	Number  int    `json:"number"`
-	ID      string `json:"id"`
-	Rows    int64  `json:"rows"`
-}
-
-// Service keeps runs. Its methods are safe for concurrent use.
+// Service keeps experiments, runs, logged models and artifacts. Its methods are safe for concurrent use.
 type Service struct {
 	db     *catalog.DB
+	blobs  blob.Store
+	events *govern.Service
+	temp   string
+	now    func() time.Time
+	log    *slog.Logger
 	points *points
 }
 
-// New makes the service; dir is where the metric files live.
-func New(db *catalog.DB, dir string) (*Service, error) {
-	p, err := openPoints(dir)
+// New makes the service.
+func New(c Config) (*Service, error) {
+	p, err := openPoints(c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{db: db, points: p}, nil
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{db: c.DB, blobs: c.Blobs, events: c.Events, temp: c.Temp, now: c.Now, log: c.Log, points: p}, nil
 }
 
 // Start records a new run.
@@ -78,7 +67,7 @@ func (s *Service) Start(ctx context.Context, r Run) (*Run, error) {
 	r.ID = id.New()
 	r.State = Running
 	if r.Metrics == nil {
-		r.Metrics = map[string]float64{}
+		r.Metrics = Values{}
 	}
 	if r.Params == nil {
 		r.Params = map[string]string{}
