@@ -26,7 +26,7 @@ RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/se
 	./lifecycle/rollout ./server
 SOAK_ROUNDS ?= 20
 
-.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser mlflow-clients
+.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients
 
 build: ui
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
@@ -55,8 +55,8 @@ vet:
 	$(GO) vet ./...
 	$(GO) test ./test/house
 
-test-go: python mlflow-clients
-	TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
+test-go: python mlflow-clients postgres
+	TRIMTAB_POSTGRES=required TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
 
 test-race:
 	$(GO) test -race -timeout 20m $(RACE)
@@ -87,6 +87,13 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
 	else echo "chromium is needed for the browser test: install it, or run make test as root on Debian"; exit 1; fi
+
+# Its tests start a server of their own, in a folder under /tmp.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
+	else echo "PostgreSQL is needed for the tests: install it, or run make test as root on Debian"; exit 1; fi
 
 lint: lint-go lint-python lint-ui
 

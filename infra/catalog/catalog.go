@@ -1,10 +1,27 @@
-// Package catalog is the small-row store of the platform: one SQLite file with one writing connection, a pool of
-// readers, and the migrations of every package that keeps rows in it.
+// Package catalog is the small-row store of the platform: one SQLite file or one schema of a PostgreSQL database, with
+// one writing connection, a pool of readers, and the migrations of every package that keeps rows in it.
 //
-// It owns the file, its connections and the order of migrations. It must never know a table: each lifecycle package
-// brings its own `schema/NNNNN_name.sql` and its own queries. SQL is limited to what SQLite and Postgres both take,
-// every table starts its keys with workspace_id, times are INTEGER microseconds UTC and documents are TEXT JSON.
-// Parameters are written $1, $2, … and must first appear in that order: SQLite numbers them by appearance.
+// It owns the store, its connections and the order of migrations. It must never know a table: each lifecycle package
+// brings its own `schema/NNNNN_name.sql` and its own queries.
+//
+// # One text for both dialects
+//
+// Statements and migrations are written once. What that asks of them:
+//
+//   - Every table starts its keys with workspace_id. Times are BIGINT microseconds UTC, documents TEXT with JSON, truth
+//     values INTEGER 0 or 1, fractions DOUBLE PRECISION, bytes BYTEA (SQLite keeps them as they are too), and there are
+//     no other types: REAL has half the digits on PostgreSQL, INTEGER 32 bits.
+//   - Parameters are written $1, $2, … and must first appear in that order: SQLite numbers them by appearance.
+//     There are at most 32,000 of them in one statement.
+//   - Text compares and sorts by its bytes. SQLite does so by itself; on PostgreSQL the migrations' TEXT becomes TEXT
+//     COLLATE "C". So a range of a prefix is an index range in both. LIKE heeds case in both; an escape character must be
+//     named (ESCAPE '\'), and lower() folds A to Z only.
+//   - ORDER BY of a column that may be NULL says NULLS FIRST or NULLS LAST: the dialects differ in what they do unasked.
+//   - Text is UTF-8 without zero bytes. Anything else is refused as fault.Invalid before it reaches the store, because
+//     PostgreSQL cannot keep it. NaN is kept as NULL, because SQLite cannot keep it.
+//   - Neither JSON functions, rowid, AUTOINCREMENT, REFERENCES, INSERT OR …, nor scalar max(a, b).
+//   - A transaction in which a statement failed cannot be committed, whatever the function does afterwards: PostgreSQL
+//     has given it up. Look before, or say ON CONFLICT.
 package catalog
 
 import (
@@ -13,112 +30,102 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
 	"runtime"
+	"strings"
 	"time"
-
-	_ "github.com/mattn/go-sqlite3" // registers the driver "sqlite3"
-
-	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // Workspace is the one workspace there is until governance brings more; it is the first column of every key.
 const Workspace = "default"
 
-// busyTimeout is how long a connection waits for another process or a checkpoint before it reports "locked".
+// busyTimeout is how long a writer waits for another process before it reports that the catalog is held.
 const busyTimeout = 10 * time.Second
 
 // DB is an open catalog. It is safe for concurrent use.
 type DB struct {
-	path  string
-	write *sql.DB
-	read  *sql.DB
+	dialect dialect
+	write   *sql.DB
+	read    *sql.DB
 }
 
-// Open opens or creates the catalog at path and applies the migrations found in schemas that it does not have yet.
-// Each schema holds files NNNNN_name.sql, at its root or in a folder "schema"; two files with one number are an error.
+// dialect is what differs between the stores.
+type dialect interface {
+	// name is the store for people: a path, or an address without its password.
+	name() string
+	// migrate applies what is missing, alone among all processes.
+	migrate(ctx context.Context, migrations merged) error
+	// open opens the one writing connection, or one that can only read; the pool is sized by the caller.
+	open(writing bool) *sql.DB
+	// check reads everything and reports damage as fault.Corrupt.
+	check(ctx context.Context, db *sql.DB) error
+	// tables lists the tables of the packages, sorted.
+	tables(ctx context.Context, q Querier) ([]string, error)
+}
+
+// Open opens or creates the catalog at a place, which is a path or a postgres:// URL, and applies the migrations found
+// in schemas that it does not have yet. Each schema holds files NNNNN_name.sql, at its root or in a folder "schema"; two
+// files with one number are an error. Any number of processes may open one catalog at once, also while others use it:
+// migrations are applied by one of them, under a lock, and the others wait.
 //
-// Commits are durable when Write returns: the journal is a write-ahead log synced at every commit (synchronous=FULL),
-// because a catalog row acknowledges things (a version, a route, a job) that a power cut must not take back.
-func Open(ctx context.Context, path string, schemas ...fs.FS) (*DB, error) {
+// On PostgreSQL the tables live in the first schema of the search path (`?search_path=name` in the URL), which must
+// exist, in a database with the encoding UTF8.
+//
+// Commits are durable when Write returns, because a catalog row acknowledges things (a version, a route, a job) that a
+// power cut must not take back.
+func Open(ctx context.Context, place string, schemas ...fs.FS) (*DB, error) {
 	migrations, err := merge(schemas)
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would make the file readable for everyone; its log takes the mode of the file.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	d, err := dialectOf(ctx, place)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "open the catalog").WithHint("check that the state directory is writable")
+		return nil, err
 	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("open the catalog: %w", err)
+	if err := d.migrate(ctx, migrations); err != nil {
+		return nil, wrap(err, "open the catalog %s", d.name())
 	}
-	if err := migrate(ctx, path, migrations); err != nil {
-		return nil, wrap(err, "open the catalog %s", path)
-	}
-	write, err := sql.Open("sqlite3", dsn(path, url.Values{"_txlock": {"immediate"}, "_synchronous": {"FULL"}}))
-	if err != nil {
-		return nil, fmt.Errorf("open the catalog %s: %w", path, err)
-	}
-	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite3", dsn(path, url.Values{"_query_only": {"true"}, "_txlock": {"deferred"}}))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w", path, err), write.Close())
-	}
+	db := &DB{dialect: d, write: d.open(true), read: d.open(false)}
+	db.write.SetMaxOpenConns(1)
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
-	read.SetMaxOpenConns(readers)
-	read.SetMaxIdleConns(readers)
-	return &DB{path: path, write: write, read: read}, nil
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
+	return db, nil
 }
 
-// dsn is the data source name of a connection to path with the settings that all connections share, and extra.
-func dsn(path string, extra url.Values) string {
-	extra.Set("_journal_mode", "WAL")
-	extra.Set("_foreign_keys", "true")
-	extra.Set("_busy_timeout", fmt.Sprint(busyTimeout.Milliseconds()))
-	extra.Set("_stmt_cache_size", "64")
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: extra.Encode()}).String()
+// dialectOf prepares a store, as far as that is needed to speak with it.
+func dialectOf(ctx context.Context, place string) (dialect, error) {
+	if IsURL(place) {
+		return newPostgres(ctx, place)
+	}
+	return newSQLite(place)
 }
 
-// Path is the file of the catalog.
-func (d *DB) Path() string { return d.path }
+// IsURL reports whether a place is an address of PostgreSQL and not a path.
+func IsURL(place string) bool {
+	return strings.HasPrefix(place, "postgres://") || strings.HasPrefix(place, "postgresql://")
+}
+
+// Place is where the catalog is, for people: the path of the file, or the address without its password.
+func (d *DB) Place() string { return d.dialect.name() }
 
 // Read is the pool of reading connections. They cannot write, and they see what was committed when a statement starts.
 func (d *DB) Read() *sql.DB { return d.read }
 
-// Close waits for running statements and closes every connection. The write-ahead log is folded into the file.
+// Close waits for running statements and closes every connection. SQLite folds its write-ahead log into the file.
 func (d *DB) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }
 
-// Check reads the whole file and reports damage as fault.Corrupt.
-func (d *DB) Check(ctx context.Context) error { return check(ctx, d.read, d.path) }
+// Check reads the whole catalog and reports damage as fault.Corrupt.
+func (d *DB) Check(ctx context.Context) error { return d.dialect.check(ctx, d.read) }
 
-// Inspect checks the catalog at path, which may be in use by another process, without changing it.
-func Inspect(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite3", dsn(path, url.Values{"_query_only": {"true"}, "mode": {"ro"}}))
+// Inspect checks the catalog at a place, which may be in use by another process, without changing it.
+func Inspect(ctx context.Context, place string) (err error) {
+	d, err := dialectOf(ctx, place)
 	if err != nil {
-		return fmt.Errorf("open the catalog %s: %w", path, err)
+		return err
 	}
+	db := d.open(false)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return check(ctx, db, path)
-}
-
-func check(ctx context.Context, db *sql.DB, path string) error {
-	rows, err := db.QueryContext(ctx, "PRAGMA quick_check")
-	if err != nil {
-		return wrap(err, "check the catalog %s", path)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var finding string
-		if err := rows.Scan(&finding); err != nil {
-			return wrap(err, "check the catalog %s", path)
-		}
-		if finding != "ok" {
-			return corrupt(path, finding)
-		}
-	}
-	return wrap(rows.Err(), "check the catalog %s", path)
+	return d.check(ctx, db)
 }
 
 // Querier reads, inside a transaction (*Tx) or outside of one (DB.Read()).
@@ -129,23 +136,36 @@ type Querier interface {
 
 // Tx is a write transaction. It belongs to the function it was given to and must not outlive it.
 type Tx struct {
-	tx    *sql.Tx
-	hooks []func()
+	tx     *sql.Tx
+	hooks  []func()
+	failed error // of the first statement that failed
 }
 
 // ExecContext runs a statement that returns no rows.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.tx.ExecContext(ctx, query, args...)
+	result, err := t.tx.ExecContext(ctx, query, args...)
+	t.note(err)
+	return result, err
 }
 
 // QueryContext runs a statement that returns rows; they must be closed before the next statement.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, query, args...)
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	t.note(err)
+	return rows, err
 }
 
 // QueryRowContext runs a statement that returns at most one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(ctx, query, args...)
+	row := t.tx.QueryRowContext(ctx, query, args...)
+	t.note(row.Err())
+	return row
+}
+
+func (t *Tx) note(err error) {
+	if err != nil && t.failed == nil {
+		t.failed = err
+	}
 }
 
 // OnCommit has f run once after the transaction is durable, in the order of registration and before Write returns.
@@ -155,6 +175,10 @@ func (t *Tx) OnCommit(f func()) { t.hooks = append(t.hooks, f) }
 // Write runs fn in one transaction on the one writing connection: it commits when fn returns nil and rolls back when
 // fn returns an error or panics. Keep fn short, and never call Write inside fn: it would wait for itself.
 // An error of fn is returned as it is; errors of the database come wrapped as faults where a caller can act on them.
+//
+// There is one writer at a time, also among processes: SQLite locks the file, and on PostgreSQL every Write first takes
+// an advisory lock of the schema. So what fn reads through tx stays true until it commits, and whatever an earlier Write
+// committed, in any process, is seen. A writer that waits 10 s for another process gives up with fault.Unavailable.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	sqlTx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -170,6 +194,9 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	}()
 	if err := fn(tx); err != nil {
 		return wrap(err, "write to the catalog")
+	}
+	if tx.failed != nil {
+		return fmt.Errorf("write to the catalog: nothing is written, because a statement failed: %w", tx.failed)
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return wrap(err, "commit to the catalog")

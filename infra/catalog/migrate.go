@@ -3,14 +3,13 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"path"
 	"regexp"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 )
@@ -21,8 +20,9 @@ var migrationName = regexp.MustCompile(`^(\d+)_[a-z0-9_]+\.sql$`)
 type merged map[string]source
 
 type source struct {
-	fs   fs.FS
-	path string
+	fs      fs.FS
+	path    string
+	collate bool // for PostgreSQL
 }
 
 // Open gives a migration file by its base name.
@@ -31,8 +31,28 @@ func (m merged) Open(name string) (fs.File, error) {
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return s.fs.Open(s.path)
+	if !s.collate {
+		return s.fs.Open(s.path)
+	}
+	script, err := fs.ReadFile(s.fs, s.path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := fs.Stat(s.fs, s.path)
+	if err != nil {
+		return nil, err
+	}
+	return collatedFile{Reader: strings.NewReader(collate(string(script))), info: info}, nil
 }
+
+// collatedFile is a migration as PostgreSQL is to see it.
+type collatedFile struct {
+	*strings.Reader
+	info fs.FileInfo
+}
+
+func (f collatedFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f collatedFile) Close() error               { return nil }
 
 // Glob lists the files in order; goose asks for every *.sql.
 func (m merged) Glob(pattern string) ([]string, error) {
@@ -82,25 +102,46 @@ func merge(schemas []fs.FS) (merged, error) {
 	return all, nil
 }
 
-// migrate applies what is missing, each file in its own transaction. A package that joins later has lower numbers
-// than one that is there, so order of numbers is order of application only among what is missing.
-//
-// It runs with synchronous=NORMAL: a power cut may then undo the last migrations but never tears one, the next start
-// applies them again, and the first durable commit makes them durable too, being later in the same log.
-func migrate(ctx context.Context, path string, migrations merged) (err error) {
-	db, err := sql.Open("sqlite3", dsn(path, url.Values{"_txlock": {"immediate"}, "_synchronous": {"NORMAL"}}))
-	if err != nil {
-		return err
+// columnText finds the type TEXT, and the casts to it, which cannot have a collation.
+var columnText = regexp.MustCompile(`(?i)(\bAS\s+)?\bTEXT\b`)
+
+// collated gives the migrations as PostgreSQL is to see them: text compares by its bytes, as it does in SQLite, whatever
+// the language of the database is.
+func (m merged) collated() merged {
+	all := make(merged, len(m))
+	for name, s := range m {
+		s.collate = true
+		all[name] = s
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	if err := db.PingContext(ctx); err != nil {
-		return err
+	return all
+}
+
+// collate writes a collation behind every type TEXT outside of comments.
+func collate(script string) string {
+	lines := strings.Split(script, "\n")
+	for i, line := range lines {
+		code, comment, commented := strings.Cut(line, "--")
+		code = columnText.ReplaceAllStringFunc(code, func(found string) string {
+			if len(found) > len("TEXT") {
+				return found
+			}
+			return found + ` COLLATE "C"`
+		})
+		if commented {
+			code += "--" + comment
+		}
+		lines[i] = code
 	}
+	return strings.Join(lines, "\n")
+}
+
+// up applies what is missing, each file in its own transaction. A package that joins later has lower numbers than one
+// that is there, so order of numbers is order of application only among what is missing.
+func up(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations merged) error {
 	if len(migrations) == 0 {
 		return nil
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations,
+	provider, err := goose.NewProvider(dialect, db, migrations,
 		goose.WithAllowOutofOrder(true), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
