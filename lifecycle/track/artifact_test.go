@@ -346,8 +346,11 @@ func TestUploadInParts(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"complete again": func() error { _, err := s.CompleteUpload(t.Context(), up.ID, nil); return err }(),
-		"part":           func() error { _, err := s.PutPart(t.Context(), up.ID, 1, strings.NewReader(""), track.Expect{}); return err }(),
-		"get":            func() error { _, err := s.GetUpload(t.Context(), "../../etc"); return err }(),
+		"part": func() error {
+			_, err := s.PutPart(t.Context(), up.ID, 1, strings.NewReader(""), track.Expect{})
+			return err
+		}(),
+		"get": func() error { _, err := s.GetUpload(t.Context(), "../../etc"); return err }(),
 	} {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("%s: %v", name, err)
