@@ -24,6 +24,20 @@ func (l *links) Observe(deployment string, recs []serve.Prediction) {
 	l.watch.Observe(deployment, recs)
 }
 
+// deploymentOf names the deployment that answers with a model, "" when none does.
+func (l *links) deploymentOf(ctx context.Context, model string) (string, error) {
+	all, err := l.serving.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, d := range all {
+		if d.Model == model {
+			return d.Name, nil
+		}
+	}
+	return "", nil
+}
+
 // now is the clock of a deployment's project.
 func (l *links) now(deployment string) time.Time {
 	d, err := l.serving.Get(context.Background(), deployment)

@@ -132,9 +132,14 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	if err != nil {
 		return nil, err
 	}
-	models := registry.New(db, blobs, events)
+	artifacts, err := track.NewArtifacts(db, blobs, filepath.Join(cfg.Dir, "uploads"), nil)
+	if err != nil {
+		return nil, err
+	}
+	links := &links{projects: projects}
+	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts, InUse: links.deploymentOf})
+	links.models = models
 	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models})
-	links := &links{projects: projects, models: models}
 	truth, err := feedback.Open(ctx, feedback.Config{Dir: filepath.Join(cfg.Dir, "log"), DB: db, Blobs: blobs, Duck: tables, Now: links.now, Metrics: metrics, Log: cfg.Log})
 	if err != nil {
 		return nil, err

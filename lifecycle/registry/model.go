@@ -15,9 +15,18 @@ const (
 
 // States of a version. They say how it came to be, not where it runs: aliases and routes say that.
 const (
-	Accepted = "accepted" // its gate passed
-	Forced   = "forced"   // its gate refused it and somebody forced it, with a reason
-	Refused  = "refused"  // its gate refused it; it is kept, and can't be released
+	Accepted   = "accepted"   // its gate passed
+	Forced     = "forced"     // its gate refused it and somebody forced it, with a reason
+	Refused    = "refused"    // its gate refused it; it is kept, and can't be released
+	Registered = "registered" // somebody registered it as it is: no gate has judged it
+)
+
+// Formats of a version that the platform knows by its files. Every other flavour goes by its MLflow name.
+const (
+	FormatTrimtab  = "trimtab"  // recipe and learner of our own
+	FormatONNX     = "onnx"     // a graph of somebody else
+	FormatExternal = "external" // its files lie outside of our store, or there are none
+	formatFiles    = "files"    // files that say nothing about themselves
 )
 
 // Model is a registered model: a name for a line of versions.
@@ -28,6 +37,10 @@ type Model struct {
 	Aliases     map[string]int `json:"aliases"`
 	CreatedAt   time.Time      `json:"created_at"`
 	Latest      *Version       `json:"latest,omitempty"`
+
+	UpdatedAt   time.Time         `json:"updated_at"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 // Version is an immutable package and the facts of its making. The aliases are those that hold now.
@@ -59,6 +72,19 @@ type Version struct {
 
 	// BuildKey is what the version was made from; the same key again is the same version.
 	BuildKey string `json:"build_key"`
+
+	// What people say about the version; unlike everything above, it can change.
+	UpdatedAt   time.Time         `json:"updated_at"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Stage       string            `json:"stage"` // None, Staging, Production or Archived; aliases have replaced stages
+
+	// Where its files came from. Location is where they can be read from now on.
+	Format   string `json:"format"` // FormatTrimtab, FormatONNX, the name of an MLflow flavour, or FormatExternal
+	Source   string `json:"source,omitempty"`
+	Location string `json:"location,omitempty"`
+	RunLink  string `json:"run_link,omitempty"`
+	ModelID  string `json:"model_id,omitempty"` // the logged model that was registered
 }
 
 // Training is which rows went where. Refit says that the released fit saw the held-out rows too, after they had judged it.

@@ -182,6 +182,10 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 	if err != nil {
 		return nil, err
 	}
+	if v.Format != FormatTrimtab {
+		return nil, fault.New(fault.FormatNotServed, "%s v%d holds %s, which no engine here serves", model, version, v.Format).
+			WithHint("versions that hold Trimtab's own files or an ONNX graph are served; log the model with the onnx flavour: mlflow.onnx.log_model")
+	}
 	p := &Package{Model: model, Version: version, Threshold: v.Threshold, Fitted: &recipe.Fitted{}, Reference: &profile.Reference{}}
 	golden := &Golden{}
 	for name, into := range map[string]any{fileSignature: &p.Signature, fileRecipe: p.Fitted, fileReference: p.Reference, fileGolden: golden} {

@@ -1,0 +1,227 @@
+package registry_test
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trimtab-ml/trimtab/infra/blob"
+	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/lifecycle/govern"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/track"
+)
+
+// world is a registry with tracking beside it, on a fresh catalog.
+type world struct {
+	*registry.Service
+	runs      *track.Service
+	artifacts *track.Artifacts
+	deployed  map[string]string // model to deployment
+	db        *catalog.DB
+}
+
+// each runs a test on both catalogs.
+func each(t *testing.T, f func(t *testing.T, ctx context.Context, w *world)) {
+	catalogtest.Each(t, []fs.FS{govern.Schema, track.Schema, registry.Schema}, func(t *testing.T, db *catalog.DB) {
+		dir := t.TempDir()
+		blobs, err := blob.NewFile(filepath.Join(dir, "blobs"), blob.Disk{})
+		must(t, err)
+		events := govern.New(db)
+		runs, err := track.New(track.Config{DB: db, Blobs: blobs, Events: events, Dir: filepath.Join(dir, "series"), Temp: dir})
+		must(t, err)
+		artifacts, err := track.NewArtifacts(db, blobs, filepath.Join(dir, "uploads"), nil)
+		must(t, err)
+		w := &world{runs: runs, artifacts: artifacts, deployed: map[string]string{}, db: db}
+		w.Service = registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts,
+			InUse: func(_ context.Context, model string) (string, error) { return w.deployed[model], nil }})
+		f(t, t.Context(), w)
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refuses checks the code of an error and that its text has a part.
+func refuses(t *testing.T, err error, code fault.Code, part string) {
+	t.Helper()
+	if !fault.Is(err, code) || !strings.Contains(err.Error(), part) {
+		t.Errorf("got %v, want %s with %q", err, code, part)
+	}
+}
+
+func TestModelsAreNames(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		m, err := w.CreateModel(ctx, registry.NewModel{Name: "iris", Description: "flowers", Tags: []track.Tag{{Key: "team", Value: "a"}}})
+		must(t, err)
+		if m.Description != "flowers" || m.Tags["team"] != "a" || m.CreatedAt.IsZero() {
+			t.Errorf("created %+v", m)
+		}
+		_, err = w.CreateModel(ctx, registry.NewModel{Name: "iris"})
+		refuses(t, err, fault.Conflict, "Registered Model (name=iris) already exists.")
+		for name, part := range map[string]string{
+			"": "Missing value for required parameter 'name'.", " ": "Missing value", "a/b": "Names cannot contain '/' or ':'", "a:b": "cannot contain", "..": "This name would resolve to '..'",
+		} {
+			_, err := w.CreateModel(ctx, registry.NewModel{Name: name})
+			refuses(t, err, fault.Invalid, part)
+		}
+		_, err = w.Model(ctx, "zz")
+		refuses(t, err, fault.NotFound, "Registered Model with name=zz not found")
+
+		must(t, w.SetModelTag(ctx, "iris", track.Tag{Key: "k", Value: "v"}))
+		must(t, w.DeleteModelTag(ctx, "iris", "team"))
+		must(t, w.DeleteModelTag(ctx, "iris", "never there"))
+		refuses(t, w.SetModelTag(ctx, "iris", track.Tag{Key: "a/../b"}), fault.Invalid, "would resolve to")
+		refuses(t, w.SetModelTag(ctx, "iris", track.Tag{Key: "k", Value: strings.Repeat("x", 100_001)}), fault.Invalid, "exceeds the maximum length of 100000")
+		if m, err = w.DescribeModel(ctx, "iris", "more flowers"); err != nil || m.Description != "more flowers" || !cmp.Equal(m.Tags, map[string]string{"k": "v"}) {
+			t.Errorf("described: %+v, %v", m, err)
+		}
+		must(t, w.DeleteModel(ctx, "iris"))
+		refuses(t, w.DeleteModel(ctx, "iris"), fault.NotFound, "iris")
+	})
+}
+
+func TestPromptsAndModelsShareNames(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		_, err := w.CreateModel(ctx, registry.NewModel{Name: "p", Tags: []track.Tag{{Key: registry.IsPrompt, Value: "true"}}})
+		must(t, err)
+		_, err = w.CreateModel(ctx, registry.NewModel{Name: "p"})
+		refuses(t, err, fault.Conflict, "Tried to create a registered model with name 'p', but the name is already taken by a prompt.")
+		v, err := w.CreateVersion(ctx, registry.NewVersion{Model: "p", Source: "dummy-source"})
+		if err != nil || v.Source != "dummy-source" {
+			t.Errorf("a version of a prompt: %+v, %v", v, err)
+		}
+	})
+}
+
+func TestRenameTakesEverythingAlong(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "old", 2)
+		must(t, w.SetModelAlias(ctx, "old", "champion", 1))
+		must(t, w.SetModelAlias(ctx, "old", "champion", 2))
+		w.model(t, ctx, "taken", 0)
+		_, err := w.RenameModel(ctx, "old", "taken")
+		refuses(t, err, fault.Conflict, "Registered Model (name=taken) already exists.")
+		m, err := w.RenameModel(ctx, "old", "new")
+		must(t, err)
+		if m.Name != "new" || m.Aliases["champion"] != 2 || m.Latest.Version != 2 || m.Latest.Model != "new" {
+			t.Errorf("renamed: %+v", m)
+		}
+		moves, err := w.History(ctx, "new")
+		if err != nil || len(moves) != 2 {
+			t.Errorf("history after the rename: %v, %v", moves, err)
+		}
+		_, err = w.Model(ctx, "old")
+		refuses(t, err, fault.NotFound, "old")
+		w.deployed["new"] = "prod"
+		_, err = w.RenameModel(ctx, "new", "newer")
+		refuses(t, err, fault.Invalid, "deployment prod answers with it")
+		refuses(t, w.DeleteModel(ctx, "new"), fault.Invalid, "deployment prod answers with it")
+	})
+}
+
+// model makes a model with versions whose files lie elsewhere.
+func (w *world) model(t *testing.T, ctx context.Context, name string, versions int) {
+	t.Helper()
+	_, err := w.CreateModel(ctx, registry.NewModel{Name: name})
+	must(t, err)
+	for range versions {
+		_, err := w.CreateVersion(ctx, registry.NewVersion{Model: name, Source: "s3://bucket/" + name})
+		must(t, err)
+	}
+}
+
+func TestAliasesAndTheirHistory(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "m", 3)
+		for alias, part := range map[string]string{"": "cannot be empty", "Latest": "is reserved", "v1": "Version alias name 'v1' is reserved.", "a b": "Invalid alias name: 'a b'", strings.Repeat("x", 256): "exceeds the maximum length of 255"} {
+			refuses(t, w.SetModelAlias(ctx, "m", alias, 1), fault.Invalid, part)
+		}
+		refuses(t, w.SetModelAlias(ctx, "m", "prod", 9), fault.NotFound, "Model Version (name=m, version=9) not found")
+		must(t, w.SetModelAlias(ctx, "m", "prod", 1))
+		between := time.Now()
+		must(t, w.SetModelAlias(ctx, "m", "prod", 3))
+		v, err := w.ByAlias(ctx, "m", "prod")
+		if err != nil || v.Version != 3 || !slices.Equal(v.Aliases, []string{"prod"}) {
+			t.Errorf("prod is %+v, %v", v, err)
+		}
+		if v, err = w.ByAlias(ctx, "m", "LATEST"); err != nil || v.Version != 3 {
+			t.Errorf("latest is %+v, %v", v, err)
+		}
+		_, err = w.ByAlias(ctx, "m", "nobody")
+		refuses(t, err, fault.Invalid, "Registered model alias nobody not found.")
+		if held, err := w.HeldAt(ctx, "m", "prod", between); err != nil || held != 1 {
+			t.Errorf("prod was v%d then, %v; want v1", held, err)
+		}
+		must(t, w.DeleteModelAlias(ctx, "m", "prod"))
+		must(t, w.DeleteModelAlias(ctx, "m", "prod"))
+		moves, err := w.History(ctx, "m")
+		must(t, err)
+		got := [][2]int{}
+		for _, m := range moves {
+			got = append(got, [2]int{m.From, m.To})
+		}
+		if want := [][2]int{{3, 0}, {1, 3}, {0, 1}}; !cmp.Equal(got, want) {
+			t.Errorf("moves %v, want %v", got, want)
+		}
+		must(t, w.SetModelAlias(ctx, "m", "champion", 2))
+		w.deployed["m"] = "prod"
+		refuses(t, w.SetModelAlias(ctx, "m", "champion", 1), fault.Invalid, "follows the traffic of deployment prod")
+		refuses(t, w.DeleteVersion(ctx, "m", 2), fault.Invalid, "may answer with it")
+	})
+}
+
+func TestStagesStillWork(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "m", 3)
+		_, err := w.TransitionStage(ctx, "m", 1, "prod", false)
+		refuses(t, err, fault.Invalid, "Invalid Model Version stage: prod. Value must be one of None, Staging, Production, Archived.")
+		_, err = w.TransitionStage(ctx, "m", 1, "archived", true)
+		refuses(t, err, fault.Invalid, "cannot archive existing model versions")
+		for version := 1; version <= 2; version++ {
+			v, err := w.TransitionStage(ctx, "m", version, "production", version == 2)
+			if err != nil || v.Stage != registry.StageProduction {
+				t.Errorf("v%d: %+v, %v", version, v, err)
+			}
+		}
+		latest, err := w.LatestVersions(ctx, "m", nil)
+		must(t, err)
+		got := map[string]int{}
+		for _, v := range latest {
+			got[v.Stage] = v.Version
+		}
+		if want := map[string]int{"Archived": 1, "Production": 2, "None": 3}; !cmp.Equal(got, want) {
+			t.Errorf("latest by stage: %v, want %v", got, want)
+		}
+	})
+}
+
+func TestDeletedVersionsLeaveTheirNumber(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "m", 2)
+		must(t, w.SetModelAlias(ctx, "m", "prod", 2))
+		must(t, w.DeleteVersion(ctx, "m", 2))
+		_, err := w.Get(ctx, "m", 2)
+		refuses(t, err, fault.NotFound, "version=2")
+		if aliases, err := w.Aliases(ctx, "m"); err != nil || len(aliases) != 0 {
+			t.Errorf("aliases after the deletion: %v, %v", aliases, err)
+		}
+		v, err := w.CreateVersion(ctx, registry.NewVersion{Model: "m", Source: "s3://b/c"})
+		if err != nil || v.Version != 3 {
+			t.Errorf("next version %+v, %v; want 3", v, err)
+		}
+	})
+}
+
