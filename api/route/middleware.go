@@ -137,7 +137,7 @@ func (r *Router) wrap(pattern string, a Access, h http.HandlerFunc) http.Handler
 				req.Body = http.MaxBytesReader(rec, req.Body, a.MaxBody)
 			}
 		}
-		if a.Audit == Infer || req.Method == http.MethodHead || !strings.Contains(req.Header.Get("Accept-Encoding"), "gzip") {
+		if a.Audit == Infer || a.Plain || req.Method == http.MethodHead || !strings.Contains(req.Header.Get("Accept-Encoding"), "gzip") {
 			h(rec, req)
 			return
 		}

@@ -25,7 +25,8 @@ type Problem struct {
 	Errors    []FieldError    `json:"errors,omitempty" doc:"every field that was refused"`
 	RequestID string          `json:"request_id,omitempty" doc:"find the request in the server's log by this"`
 
-	cause error // for the log only
+	Unmatched bool  `json:"-"` // no route has the path and the method
+	cause     error // for the log only
 }
 
 // FieldError is one refused field of a request.
@@ -136,6 +137,14 @@ func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 		w.Header().Set(requestIDHeader, answer.RequestID)
 	}
 	r.blame(&answer)
+	w.Header().Del("Content-Length")
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	if dialect := r.dialect(req.URL.Path); dialect != nil {
+		dialect(w, req, &answer)
+		return
+	}
 	body, err := json.Marshal(answer)
 	if err != nil { // a detail that JSON cannot say, such as NaN: the rest matters more
 		answer.Details, answer.Errors = nil, nil
@@ -143,12 +152,8 @@ func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	h.Del("Content-Length")
-	switch p.Status {
-	case http.StatusUnauthorized:
+	if p.Status == http.StatusUnauthorized {
 		h["Www-Authenticate"] = []string{`Bearer realm="trimtab"`, `Basic realm="trimtab", charset="UTF-8"`}
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)
 	if req.Method != http.MethodHead {

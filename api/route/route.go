@@ -18,6 +18,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // Prefix is where the native API lives.
@@ -48,6 +50,7 @@ type Access struct {
 	Resource string // what it acts on; parameters of the path in braces, for example "dataset/{name}"
 	Audit    Class  //
 	MaxBody  int64  // bound of the request body in bytes; 0 = DefaultMaxBody, negative = no bound (uploads that are streamed)
+	Plain    bool   // answers are never compressed: files, or a client beside the server
 }
 
 // Route is one line of the route table.
@@ -77,6 +80,8 @@ type Router struct {
 	metrics  *metrics
 	routes   []Route
 	pending  *Access // of the huma operation that is being registered
+	dialects []dialect
+	unclean  http.HandlerFunc
 	spec     func() ([]byte, error)
 	specYAML func() ([]byte, error)
 
@@ -101,12 +106,52 @@ func New(cfg Config) *Router {
 	spec := Access{Action: "api.describe", Resource: "api", Audit: Read}
 	r.Handle(http.MethodGet, Prefix+"/openapi.json", spec, serveSpec(r.spec, "application/openapi+json"))
 	r.Handle(http.MethodGet, Prefix+"/openapi.yaml", spec, serveSpec(r.specYAML, "application/openapi+yaml"))
-	r.mux.HandleFunc("/", r.wrap("unmatched", Access{Action: "api.miss", Resource: "api", Audit: Public, MaxBody: DefaultMaxBody}, r.miss))
+	miss := Access{Action: "api.miss", Resource: "api", Audit: Public, MaxBody: DefaultMaxBody}
+	r.mux.HandleFunc("/", r.wrap("unmatched", miss, r.miss))
+	r.unclean = r.wrap("unclean", miss, func(w http.ResponseWriter, req *http.Request) {
+		r.Error(w, req, fault.New(fault.Invalid, "Invalid path").WithHint("a path has no empty parts and does not go up"))
+	})
 	return r
 }
 
-// ServeHTTP dispatches one request.
-func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.ServeHTTP(w, req) }
+// ServeHTTP dispatches one request. Where clients do not follow redirects, a path that http.ServeMux would clean is refused.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if path := req.URL.Path; r.dialect(path) != nil && !clean(path) {
+		r.unclean(w, req)
+		return
+	}
+	r.mux.ServeHTTP(w, req)
+}
+
+func clean(path string) bool {
+	return !strings.Contains(path, "//") && !strings.Contains(path, "/./") && !strings.Contains(path, "/../") &&
+		!strings.HasSuffix(path, "/.") && !strings.HasSuffix(path, "/..")
+}
+
+// ErrorWriter answers a request with a problem in the form that the clients of one door read. The status is still to be written.
+type ErrorWriter func(w http.ResponseWriter, req *http.Request, p *Problem)
+
+type dialect struct {
+	prefix string
+	write  ErrorWriter
+}
+
+// Errors has write answer every problem below the prefixes: those of handlers, and those that come before a handler (a caller that is
+// not admitted, a body that is too large, a path or a method that is not there). Call it before the first request.
+func (r *Router) Errors(write ErrorWriter, prefixes ...string) {
+	for _, prefix := range prefixes {
+		r.dialects = append(r.dialects, dialect{prefix, write})
+	}
+}
+
+func (r *Router) dialect(path string) ErrorWriter {
+	for i := range r.dialects {
+		if strings.HasPrefix(path, r.dialects[i].prefix) {
+			return r.dialects[i].write
+		}
+	}
+	return nil
+}
 
 // Table lists the registered routes in order of pattern and method.
 func (r *Router) Table() []Route {
@@ -221,11 +266,11 @@ func (r *Router) miss(w http.ResponseWriter, req *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		r.write(w, req, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		r.write(w, req, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Unmatched: true,
 			Detail: fmt.Sprintf("%s is not possible on %s", req.Method, req.URL.Path),
 			Hint:   "use " + strings.Join(allowed, " or ")})
 		return
 	}
-	r.write(w, req, &Problem{Status: http.StatusNotFound, Code: "not_found",
+	r.write(w, req, &Problem{Status: http.StatusNotFound, Code: "not_found", Unmatched: true,
 		Detail: fmt.Sprintf("there is nothing at %s", req.URL.Path), Hint: "the API is described at " + Prefix + "/openapi.json"})
 }
