@@ -60,6 +60,10 @@ type dialect interface {
 	check(ctx context.Context, db *sql.DB) error
 	// tables lists the tables of the packages, sorted.
 	tables(ctx context.Context, q Querier) ([]string, error)
+	// vacant refuses a place that is in use: fault.Conflict.
+	vacant(ctx context.Context) error
+	// clear takes away what migrate made at a place that was vacant.
+	clear(ctx context.Context) error
 }
 
 // Open opens or creates the catalog at a place, which is a path or a postgres:// URL, and applies the migrations found

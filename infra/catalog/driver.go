@@ -85,6 +85,10 @@ func (c *conn) ResetSession(ctx context.Context) error {
 
 // CheckNamedValue makes of an argument what both dialects keep alike, or refuses it.
 func (c *conn) CheckNamedValue(arg *driver.NamedValue) (err error) {
+	if text, ok := arg.Value.(foreign); ok {
+		arg.Value = string(text)
+		return nil
+	}
 	if arg.Value, err = driver.DefaultParameterConverter.ConvertValue(arg.Value); err != nil {
 		return err
 	}

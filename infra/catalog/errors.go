@@ -127,3 +127,8 @@ func ofPostgres(state string) (fault.Code, string) {
 func corrupt(place, finding string) error {
 	return fault.New(fault.Corrupt, "the catalog %s is damaged: %s", place, finding).WithHint(backup)
 }
+
+func occupied(place string) error {
+	return fault.New(fault.Conflict, "there is something at %s already", place).
+		WithHint("choose an empty place: a path where no file is, or a schema without tables")
+}

@@ -102,6 +102,26 @@ func merge(schemas []fs.FS) (merged, error) {
 	return all, nil
 }
 
+// only gives the migrations with these numbers, and the numbers that no migration has.
+func (m merged) only(numbers []int64) (some merged, unknown []int64) {
+	byNumber := map[int64]string{}
+	for name := range m {
+		number, err := strconv.ParseInt(migrationName.FindStringSubmatch(name)[1], 10, 64)
+		if err == nil { // merge has seen to it
+			byNumber[number] = name
+		}
+	}
+	some = merged{}
+	for _, number := range numbers {
+		if name, ok := byNumber[number]; ok {
+			some[name] = m[name]
+		} else {
+			unknown = append(unknown, number)
+		}
+	}
+	return some, unknown
+}
+
 // columnText finds the type TEXT, and the casts to it, which cannot have a collation.
 var columnText = regexp.MustCompile(`(?i)(\bAS\s+)?\bTEXT\b`)
 

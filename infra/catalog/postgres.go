@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -171,4 +172,33 @@ func (p *postgres) check(ctx context.Context, db *sql.DB) error {
 func (p *postgres) tables(ctx context.Context, q Querier) ([]string, error) {
 	return names(q.QueryContext(ctx, `SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()
 		AND tablename <> 'goose_db_version' ORDER BY tablename::text COLLATE "C"`))
+}
+
+func (p *postgres) vacant(ctx context.Context) error {
+	tables, err := p.all(ctx)
+	if err != nil {
+		return wrap(err, "look into the catalog %s", p.place)
+	}
+	if len(tables) > 0 {
+		return occupied(p.place)
+	}
+	return nil
+}
+
+func (p *postgres) clear(ctx context.Context) error {
+	tables, err := p.all(ctx)
+	if err != nil || len(tables) == 0 {
+		return err
+	}
+	db := p.connect(nil, nil)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, "DROP TABLE "+strings.Join(tables, ", "))
+	return err
+}
+
+// all lists every table of the schema, also that of the migrations, and also those of others.
+func (p *postgres) all(ctx context.Context) (_ []string, err error) {
+	db := p.connect(nil, nil)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return names(db.QueryContext(ctx, "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = current_schema()"))
 }

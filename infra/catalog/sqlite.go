@@ -31,23 +31,40 @@ func (s sqlite) dsn(extra url.Values) string {
 	extra.Set("_journal_mode", "WAL")
 	extra.Set("_foreign_keys", "true")
 	extra.Set("_case_sensitive_like", "true")
-	extra.Set("_busy_timeout", fmt.Sprint(busyTimeout.Milliseconds()))
+	if !extra.Has("_busy_timeout") {
+		extra.Set("_busy_timeout", fmt.Sprint(busyTimeout.Milliseconds()))
+	}
 	extra.Set("_stmt_cache_size", "64")
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: s.path}).EscapedPath(), RawQuery: extra.Encode()}).String()
 }
 
-func (s sqlite) connect(extra url.Values) *sql.DB {
+func (s sqlite) connect(extra url.Values, begin func(context.Context, driver.Conn) (driver.Tx, error)) *sql.DB {
 	dsn := s.dsn(extra)
 	return sql.OpenDB(connector{
 		connect: func(context.Context) (driver.Conn, error) { return (&sqlite3.SQLiteDriver{}).Open(dsn) },
+		begin:   begin,
 	})
 }
 
 func (s sqlite) open(writing bool) *sql.DB {
 	if writing {
-		return s.connect(url.Values{"_txlock": {"immediate"}, "_synchronous": {"FULL"}})
+		return s.connect(url.Values{"_txlock": {"immediate"}, "_synchronous": {"FULL"}, "_busy_timeout": {"50"}}, beginSQLite)
 	}
-	return s.connect(url.Values{"_query_only": {"true"}, "_txlock": {"deferred"}})
+	return s.connect(url.Values{"_query_only": {"true"}, "_txlock": {"deferred"}}, nil)
+}
+
+// beginSQLite waits for the lock of the file in short steps: SQLite does not look at a context while it waits.
+func beginSQLite(ctx context.Context, c driver.Conn) (driver.Tx, error) {
+	for begun := time.Now(); ; {
+		tx, err := c.(driver.ConnBeginTx).BeginTx(ctx, driver.TxOptions{})
+		var lite sqlite3.Error
+		if !errors.As(err, &lite) || lite.Code != sqlite3.ErrBusy || time.Since(begun) > busyTimeout {
+			return tx, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // migrate makes the file and applies what is missing, while it holds a lock beside the file.
@@ -63,7 +80,7 @@ func (s sqlite) migrate(ctx context.Context, migrations merged) (err error) {
 	if err := s.create(); err != nil {
 		return err
 	}
-	db := s.connect(url.Values{"_txlock": {"immediate"}, "_synchronous": {"NORMAL"}})
+	db := s.connect(url.Values{"_txlock": {"immediate"}, "_synchronous": {"NORMAL"}}, nil)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	if err := db.PingContext(ctx); err != nil {
@@ -132,6 +149,23 @@ func (s sqlite) check(ctx context.Context, db *sql.DB) error {
 func (s sqlite) tables(ctx context.Context, q Querier) ([]string, error) {
 	return names(q.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 		AND name <> 'goose_db_version' ORDER BY name`))
+}
+
+func (s sqlite) vacant(context.Context) error {
+	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, occupied(s.path))
+	}
+	return nil
+}
+
+func (s sqlite) clear(context.Context) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // names reads and closes rows of one text each; it takes the results of a query call as they are.
