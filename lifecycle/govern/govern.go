@@ -70,7 +70,6 @@ type Service struct {
 	db *catalog.DB
 
 	mu       sync.Mutex
-	lastID   string // the greatest id in the table; "" until the first Append looked
 	watchers map[*watcher]struct{}
 }
 
@@ -105,7 +104,7 @@ func (s *Service) Append(ctx context.Context, tx *catalog.Tx, e Event) error {
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	e.Actor = cmp.Or(e.Actor, Actor(ctx))
 	var err error
-	if e.ID, err = s.nextID(ctx, tx); err != nil {
+	if e.ID, err = nextID(ctx, tx); err != nil {
 		return err
 	}
 	data, err := json.Marshal(e.Data)
@@ -128,22 +127,18 @@ func (s *Service) Append(ctx context.Context, tx *catalog.Tx, e Event) error {
 }
 
 // nextID makes an id greater than every id in the table, so that a reader may ask for what came after the last one
-// it saw: within one millisecond chance would order the ids, and a machine's clock can go back. The writing
-// connection is held while an event is appended, so the order of ids is the order of commits.
-func (s *Service) nextID(ctx context.Context, tx *catalog.Tx) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lastID == "" {
-		row := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), '') FROM events WHERE workspace_id = $1", catalog.Workspace)
-		if err := row.Scan(&s.lastID); err != nil {
-			return "", fmt.Errorf("read the last event: %w", err)
-		}
+// it saw: within one millisecond chance would order the ids, and a machine's clock can go back. There is one writer at a
+// time, also among servers, so the order of ids is the order of commits.
+func nextID(ctx context.Context, tx *catalog.Tx) (string, error) {
+	var last string
+	row := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), '') FROM events WHERE workspace_id = $1", catalog.Workspace)
+	if err := row.Scan(&last); err != nil {
+		return "", fmt.Errorf("read the last event: %w", err)
 	}
 	next := id.New()
-	if next <= s.lastID {
-		next = successor(s.lastID)
+	if next <= last {
+		next = successor(last)
 	}
-	s.lastID = next
 	return next, nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/trimtab-ml/trimtab/infra/queue"
@@ -47,7 +45,7 @@ func retriesWhatMayPass(t *testing.T, open Opener) {
 		})
 	}
 	t.Run("panic", func(t *testing.T) {
-		b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), queue.Options{})
+		b := openBench(t, open, open.Fresh(t), queue.Options{})
 		b.Register("panic", func(context.Context, *queue.Running) error { panic("boom") })
 		if err := b.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -59,28 +57,12 @@ func retriesWhatMayPass(t *testing.T, open Opener) {
 	})
 }
 
-// crash copies the files of a catalog as a machine would find them after kill -9, while the queue runs on.
-func crash(t *testing.T, from string) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "catalog.db")
-	for _, suffix := range []string{"", "-wal"} {
-		bytes, err := os.ReadFile(from + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to+suffix, bytes, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return to
-}
-
 func runsAgainAfterACrash(t *testing.T, open Opener) {
 	b := start(t, open, queue.Options{Workers: 1})
 	job := b.enqueue(t, queue.Enqueue{Kind: "gate", Args: map[string]string{"file": "x"}})
 	behind := b.enqueue(t, queue.Enqueue{Kind: "count"})
 	b.begin(t)
-	after := openBench(t, open, crash(t, b.path), queue.Options{})
+	after := openBench(t, open, open.Crash(t, b.path), queue.Options{})
 	if err := after.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +78,7 @@ func runsAgainAfterACrash(t *testing.T, open Opener) {
 }
 
 func aCanceledJobStaysSoAfterACrash(t *testing.T, open Opener) {
-	b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), queue.Options{})
+	b := openBench(t, open, open.Fresh(t), queue.Options{})
 	busy := make(chan struct{})
 	end := make(chan struct{})
 	b.Register("deaf", func(context.Context, *queue.Running) error { close(busy); <-end; return context.Canceled })
@@ -108,7 +90,7 @@ func aCanceledJobStaysSoAfterACrash(t *testing.T, open Opener) {
 	if _, err := b.Cancel(t.Context(), job.ID); err != nil {
 		t.Fatal(err)
 	}
-	copied := crash(t, b.path)
+	copied := open.Crash(t, b.path)
 	close(end)
 	after := openBench(t, open, copied, queue.Options{})
 	after.Register("deaf", func(context.Context, *queue.Running) error { t.Error("a canceled job ran again"); return nil })
@@ -126,7 +108,7 @@ func aJobThatKillsTheServerIsGivenUp(t *testing.T, open Opener) {
 	b.begin(t)
 	path := b.path
 	for range 100 {
-		path = crash(t, path)
+		path = open.Crash(t, path)
 		next := openBench(t, open, path, queue.Options{})
 		if err := next.Start(t.Context()); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ package queuetest
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -30,8 +29,12 @@ type Queue interface {
 	Wait(ctx context.Context, id string) (queue.Job, error)
 }
 
-// Opener opens a queue on a catalog file, which may be one that an earlier queue left behind.
-type Opener func(t *testing.T, path string, opts queue.Options) (*catalog.DB, Queue)
+// Opener opens queues, and knows where.
+type Opener struct {
+	Fresh func(t *testing.T) string              // a place where no catalog is
+	Crash func(t *testing.T, from string) string // another one, with what kill -9 would leave there now of a catalog in use
+	Open  func(t *testing.T, place string, opts queue.Options) (*catalog.DB, Queue)
+}
 
 // patience bounds every wait of the suite; it only shows when something is broken.
 const patience = 30 * time.Second
@@ -88,7 +91,7 @@ func openBench(t *testing.T, open Opener, path string, opts queue.Options) *benc
 	if opts.Backoff == nil {
 		opts.Backoff = func(int) time.Duration { return time.Millisecond }
 	}
-	db, q := open(t, path, opts)
+	db, q := open.Open(t, path, opts)
 	b := &bench{Queue: q, db: db, path: path, began: make(chan queue.Job, 100), release: make(chan error, 100)}
 	q.Register("gate", b.gate)
 	q.Register("count", func(context.Context, *queue.Running) error { b.runs.Add(1); return nil })
@@ -107,7 +110,7 @@ func openBench(t *testing.T, open Opener, path string, opts queue.Options) *benc
 
 func start(t *testing.T, open Opener, opts queue.Options) *bench {
 	t.Helper()
-	b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), opts)
+	b := openBench(t, open, open.Fresh(t), opts)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +292,7 @@ func cancelLeavesAFinalJob(t *testing.T, open Opener) {
 }
 
 func showsProgress(t *testing.T, open Opener) {
-	b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), queue.Options{})
+	b := openBench(t, open, open.Fresh(t), queue.Options{})
 	told := make(chan struct{})
 	end := make(chan struct{})
 	b.Register("tell", func(_ context.Context, r *queue.Running) error {
@@ -367,7 +370,7 @@ func stopDrains(t *testing.T, open Opener) {
 	if err != nil || now.State != queue.Waiting || now.Attempt != 0 || now.Error != nil {
 		t.Errorf("the job that was running: %+v, %v", now, err)
 	}
-	after := openBench(t, open, crash(t, b.path), queue.Options{})
+	after := openBench(t, open, open.Crash(t, b.path), queue.Options{})
 	if err := after.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +383,7 @@ func stopDrains(t *testing.T, open Opener) {
 }
 
 func stopIsBounded(t *testing.T, open Opener) {
-	b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), queue.Options{})
+	b := openBench(t, open, open.Fresh(t), queue.Options{})
 	busy, end := make(chan struct{}), make(chan struct{})
 	b.Register("deaf", func(context.Context, *queue.Running) error { close(busy); <-end; return nil })
 	if err := b.Start(t.Context()); err != nil {
@@ -458,7 +461,7 @@ func listsByFilter(t *testing.T, open Opener) {
 }
 
 func keepsResults(t *testing.T, open Opener) {
-	b := openBench(t, open, filepath.Join(t.TempDir(), "catalog.db"), queue.Options{})
+	b := openBench(t, open, open.Fresh(t), queue.Options{})
 	b.Register("double", func(_ context.Context, r *queue.Running) error {
 		var n int
 		if err := r.Decode(&n); err != nil {
