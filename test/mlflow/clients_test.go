@@ -1,0 +1,84 @@
+package mlflow
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trimtab-ml/trimtab/test/mlflow/peer"
+)
+
+// clients are the versions of the client and the modules of flows in client/ that each runs: the newest everything,
+// the others what every version can do.
+var clients = []struct {
+	version string
+	modules []string
+}{
+	{peer.Version, []string{"core", "tracking", "artifacts", "models", "registry", "autolog", "evaluating"}},
+	{"3.6.0", []string{"core"}},
+	{"3.1.4", []string{"core"}},
+	{"2.22.5", []string{"core"}},
+	{"2.9.2", []string{"core"}},
+}
+
+// TestClients runs the flows of every client version, one server for each version.
+func TestClients(t *testing.T) {
+	for _, client := range clients {
+		t.Run(client.version, func(t *testing.T) {
+			url := tracking(t)
+			for _, module := range client.modules {
+				t.Run(module, func(t *testing.T) { flows(t, client.version, url, module) })
+			}
+		})
+	}
+}
+
+// flows runs a module of flows and makes each a subtest.
+func flows(t *testing.T, version, url string, arguments ...string) {
+	t.Helper()
+	python, err := peer.Python(version)
+	if err != nil {
+		if os.Getenv("TRIMTAB_PYTHON") == "" { // set by make test, which makes the environments too
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	cmd := exec.Command(python, append([]string{"flows.py"}, arguments...)...)
+	cmd.Dir = "client"
+	cmd.Env = append(os.Environ(), "MLFLOW_TRACKING_URI="+url, "HOME="+home, "MPLCONFIGDIR="+filepath.Join(home, "matplotlib"), "TMPDIR="+home)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for lines := bufio.NewScanner(stdout); lines.Scan(); ran++ {
+		var outcome struct {
+			Flow    string
+			Seconds float64
+			Error   string
+		}
+		if err := json.Unmarshal(lines.Bytes(), &outcome); err != nil {
+			t.Fatalf("%v: %s", err, lines.Text())
+		}
+		_, name, _ := strings.Cut(outcome.Flow, "/")
+		t.Run(name, func(t *testing.T) {
+			t.Logf("%.1f s", outcome.Seconds)
+			if outcome.Error != "" {
+				t.Error(outcome.Error)
+			}
+		})
+	}
+	if err := cmd.Wait(); err != nil || ran == 0 {
+		t.Fatalf("%d flows, %v\n%s", ran, err, stderr.String())
+	}
+}
