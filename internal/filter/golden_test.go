@@ -282,3 +282,129 @@ func compareFilter(n Noun, g golden, f goldenFilter, clauses []Clause, err error
 	}
 	return ""
 }
+
+// value is what a row has to sort by.
+func (r row) value(o Order) Value {
+	var v any
+	switch o.Kind {
+	case Attribute:
+		v = r.Attributes[o.Key]
+	case Metric:
+		if o.DatasetName == "" { // no metric of the rows has a dataset
+			v = r.Metrics[o.Key]
+		}
+	case Param:
+		if text, has := r.Params[o.Key]; has {
+			v = text
+		}
+	case Tag:
+		if text, has := r.Tags[o.Key]; has {
+			v = text
+		}
+	}
+	if o.Numeric {
+		f, has := number(v)
+		return Value{Null: !has, Number: f, Numeric: true}
+	}
+	text, has := v.(string)
+	return Value{Null: !has, Text: text}
+}
+
+func (g golden) sort(n Noun, orders []Order) []int {
+	found := g.search(n, nil)
+	slices.SortStableFunc(found, func(a, b int) int {
+		for _, o := range orders {
+			if c := o.Compare(g.Rows[a].value(o), g.Rows[b].value(o)); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	return found
+}
+
+var orderDifferences = []difference{
+	{"run name is an attribute like the others, so we sort by its aliases too",
+		func(n Noun, input string, want answer, ours error) bool {
+			return n == Runs && ours == nil && regexp.MustCompile("(?i)run name").MatchString(input)
+		}},
+	{"a registered model can be sorted by creation_timestamp in MLflow's file store, and by a quoted name anywhere else",
+		func(n Noun, input string, want answer, ours error) bool {
+			return n == RegisteredModels && strings.HasPrefix(want.Error, "Invalid order by key") &&
+				(ours == nil || strings.Contains(input, "creation_timestamp DESC"))
+		}},
+	{"a model version can be sorted by a quoted name",
+		func(n Noun, input string, want answer, ours error) bool {
+			return n == ModelVersions && ours == nil && strings.HasPrefix(want.Error, "Invalid attribute key")
+		}},
+	{"MLflow takes the tag of that name for the attribute",
+		func(n Noun, input string, want answer, ours error) bool {
+			return n == ModelVersions && ours != nil && strings.Contains(input, "tag")
+		}},
+	{"a logged model can be sorted by a quoted name",
+		func(n Noun, input string, want answer, ours error) bool {
+			return n == LoggedModels && ours == nil && strings.Contains(input, "`name`")
+		}},
+	{"a field twice is a mistake everywhere",
+		func(n Noun, input string, want answer, ours error) bool {
+			return ours != nil && strings.Contains(ours.Error(), "duplicate") && want.Error == ""
+		}},
+}
+
+func TestOrdersAreThoseOfMLflow(t *testing.T) {
+	for _, n := range nouns {
+		t.Run(string(n), func(t *testing.T) {
+			g := readGolden(t, n)
+			wanted := map[string]int{}
+			for _, o := range g.Orders {
+				orders, err := parseGoldenOrder(t, n, o.OrderBy)
+				problem := ""
+				total := Total(n, orders)
+				if len(o.OrderBy) == 0 {
+					total = Defaults(n)
+				}
+				switch found := g.sort(n, total); {
+				case o.Crash != "" && err == nil:
+					problem = "MLflow crashes, we read it"
+				case o.Crash != "":
+				case o.Error != "" && (err == nil || normal(err.Error()) != normal(o.Error)):
+					problem = fmt.Sprintf("MLflow says\n\t%q, we say\n\t%v", o.Error, err)
+				case o.Error != "":
+				case err != nil:
+					problem = fmt.Sprintf("we say %v", err)
+				case !slices.Equal(found, o.Found):
+					problem = fmt.Sprintf("%v: MLflow finds\n\t%v, we find\n\t%v", total, o.Found, found)
+				}
+				if problem == "" {
+					continue
+				}
+				if reason := excused(orderDifferences, n, fmt.Sprint(o.OrderBy), o.answer, err); reason != "" {
+					wanted[reason]++
+					continue
+				}
+				t.Errorf("%q: %s", o.OrderBy, problem)
+			}
+			t.Logf("%d orders; differences on purpose: %v", len(g.Orders), wanted)
+		})
+	}
+}
+
+func parseGoldenOrder(t *testing.T, n Noun, asked []any) ([]Order, error) {
+	t.Helper()
+	if n == LoggedModels {
+		b, err := json.Marshal(asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []LoggedModelOrder
+		if err := json.Unmarshal(b, &list); err != nil {
+			t.Fatal(err)
+		}
+		return ParseLoggedModelOrder(list)
+	}
+	var list []string
+	for _, s := range asked {
+		list = append(list, s.(string))
+	}
+	return ParseOrder(n, list)
+}

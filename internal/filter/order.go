@@ -61,7 +61,7 @@ func (r *rules) order(s string) (Order, error) {
 		if o.Key = unquoteKey(field); !slices.Contains(r.orders, o.Key) {
 			return Order{}, invalid("Invalid order by key '%s' specified. Valid keys are '%s'", field, set("name", "timestamp"))
 		}
-	} else if o.Kind, o.Key, err = r.key(field, r.orders); err != nil {
+	} else if o.Kind, o.Key, err = r.key(field, true); err != nil {
 		return Order{}, err
 	}
 	switch {

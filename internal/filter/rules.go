@@ -13,6 +13,7 @@ type rules struct {
 	noun       Noun
 	attributes []string // the words that name an attribute, in a filter
 	orders     []string // the same, in an order
+	unsaid     []string // words that an order takes, and that no message names
 	numeric    []string // those of them that are numbers
 	lists      []string // those that may be compared with a list
 }
@@ -22,8 +23,8 @@ var allRules = map[Noun]*rules{
 		noun: Runs,
 		attributes: []string{"run_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri", "created", "Created",
 			"run name", "Run name", "Run Name"},
-		orders: []string{"run_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri", "created", "Created",
-			"run name", "Run name", "Run Name"},
+		orders:  []string{"run_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri", "created", "Created"},
+		unsaid:  []string{"run name", "Run name", "Run Name"},
 		numeric: []string{"start_time", "end_time", "created", "Created"},
 		lists:   []string{"run_id"},
 	},
@@ -86,7 +87,7 @@ var (
 func rulesOf(n Noun) (*rules, error) {
 	r, ok := allRules[n]
 	if !ok {
-		return nil, fault.New(fault.Invalid, "cannot search %q", string(n))
+		return nil, fault.New(fault.Invalid, "Invalid noun to search: %q", string(n))
 	}
 	return r, nil
 }
@@ -138,7 +139,7 @@ func (r *rules) clause(s string, n *node) (Clause, error) {
 	if parts[0].class != identifier {
 		return Clause{}, invalid("Invalid comparison clause. Expected 'Identifier' found '%s'", parts[0].text(s))
 	}
-	kind, key, err := r.key(parts[0].text(s), r.attributes)
+	kind, key, err := r.key(parts[0].text(s), false)
 	if err != nil {
 		return Clause{}, err
 	}
@@ -171,7 +172,7 @@ func (r *rules) checkNull(c Clause) error {
 }
 
 // key reads what stands left of a comparator, or an order without its direction.
-func (r *rules) key(s string, attributes []string) (Kind, string, error) {
+func (r *rules) key(s string, ordering bool) (Kind, string, error) {
 	entity, key, dotted := strings.Cut(s, ".")
 	if !dotted {
 		entity, key = "attribute", s
@@ -195,8 +196,12 @@ func (r *rules) key(s string, attributes []string) (Kind, string, error) {
 			return 0, "", invalid("Invalid entity type '%s'. Valid entity types are ('attribute', 'tag', 'tags')", entity)
 		}
 	}
-	if kind == Attribute && !slices.Contains(attributes, plain) {
-		if r.noun == Runs || r.noun == Experiments {
+	attributes := r.attributes
+	if ordering {
+		attributes = r.orders
+	}
+	if kind == Attribute && !slices.Contains(attributes, plain) && !(ordering && slices.Contains(r.unsaid, plain)) {
+		if ordering || r.noun == Runs || r.noun == Experiments {
 			key = plain
 		}
 		return 0, "", invalid("Invalid attribute key '%s' specified. Valid keys are '%s'", key, set(attributes...))
