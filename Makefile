@@ -64,7 +64,7 @@ test-race:
 test-ui: $(CACHE)/ui.installed
 	npm --prefix ui test
 
-test-browser: $(CACHE)/ui.built browser
+test-browser: build browser
 	node test/browser/run.mjs
 
 python: $(VENV)/installed

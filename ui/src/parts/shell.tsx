@@ -8,8 +8,10 @@ import type { Alert, Job } from '../api/types';
 import { toggleTwins } from '../charts/frame';
 import { count } from '../format/number';
 import { Icon, Logo, type IconName } from './icons';
+import { Page } from './page';
 import { ProjectProvider, useProject } from './project';
 import { LiveProvider } from './live';
+import { Empty, Failure } from './states';
 
 const Finder = lazy(() => import('./finder'));
 const Help = lazy(() => import('./help'));
@@ -173,6 +175,27 @@ function Bottom() {
   );
 }
 
+/** The page of the address; while there is no project, the way to one, because no page of a project could read anything. */
+function Content() {
+  const path = useRouterState({ select: (s) => s.location.pathname });
+  const { name, loading, error } = useProject();
+  const place = [...places, ...platform].find((p) => p.to !== '/' && (path === p.to || path.startsWith(`${p.to}/`)));
+  if (name || loading || !place) return <Outlet />;
+  return (
+    <Page title={place.label} crumbs={[{ label: place.label }]}>
+      <section className="panel">
+        {error ? (
+          <Failure error={error} what="The projects cannot be shown" />
+        ) : (
+          <Empty title="There is no project yet" command={'trimtab init --data flights.csv --label late\ntrimtab apply'}>
+            The first command looks at a CSV or Parquet file and writes trimtab.yaml; the second builds, gates and serves the model.
+          </Empty>
+        )}
+      </section>
+    </Page>
+  );
+}
+
 export function Shell() {
   const [open, setOpen] = useState<'finder' | 'help' | null>(null);
   const show = useRef((what: 'finder' | 'help') => setOpen(what)).current;
@@ -190,7 +213,7 @@ export function Shell() {
         <a className="skip" href="#main">Skip to the page</a>
         <div className="app">
           <Side onFind={() => setOpen('finder')} />
-          <Outlet />
+          <Content />
         </div>
         <Bottom />
         <Suspense fallback={null}>
