@@ -20,6 +20,7 @@ import (
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/infra/queue"
+	"github.com/trimtab-ml/trimtab/infra/series"
 	"github.com/trimtab-ml/trimtab/lifecycle/data"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
@@ -128,16 +129,18 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		return nil, err
 	}
 	datasets := data.New(db, blobs, tables, events, secret)
-	runs, err := track.New(track.Config{DB: db, Blobs: blobs, Events: events, Dir: filepath.Join(cfg.Dir, "metrics"), Temp: filepath.Join(cfg.Dir, "temp"), Log: cfg.Log})
+	points, err := series.Open(ctx, series.Options{Dir: filepath.Join(cfg.Dir, "series"), Log: cfg.Log, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
-	artifacts, err := track.NewArtifacts(db, blobs, filepath.Join(cfg.Dir, "uploads"), nil)
+	p.onStop("metric points", func(context.Context) error { return points.Close() })
+	runs, err := track.New(ctx, track.Config{DB: db, Blobs: blobs, Series: points, Events: events, Uploads: filepath.Join(cfg.Dir, "uploads"), Points: filepath.Join(cfg.Dir, "metrics"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
+	p.onStop("runs", runs.Close)
 	links := &links{projects: projects}
-	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts, InUse: links.deploymentOf})
+	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: runs.Artifacts, InUse: links.deploymentOf})
 	links.models = models
 	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models})
 	truth, err := feedback.Open(ctx, feedback.Config{Dir: filepath.Join(cfg.Dir, "log"), DB: db, Blobs: blobs, Duck: tables, Now: links.now, Metrics: metrics, Log: cfg.Log})

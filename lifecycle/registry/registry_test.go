@@ -14,6 +14,7 @@ import (
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
+	"github.com/trimtab-ml/trimtab/infra/series"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -36,10 +37,13 @@ func each(t *testing.T, f func(t *testing.T, ctx context.Context, w *world)) {
 		blobs, err := blob.NewFile(filepath.Join(dir, "blobs"), blob.Disk{})
 		must(t, err)
 		events := govern.New(db)
-		runs, err := track.New(track.Config{DB: db, Blobs: blobs, Events: events, Dir: filepath.Join(dir, "series"), Temp: dir})
+		points, err := series.Open(t.Context(), series.Options{Dir: filepath.Join(dir, "series")})
 		must(t, err)
-		artifacts, err := track.NewArtifacts(db, blobs, filepath.Join(dir, "uploads"), nil)
+		t.Cleanup(func() { _ = points.Close() })
+		runs, err := track.New(t.Context(), track.Config{DB: db, Blobs: blobs, Series: points, Events: events, Uploads: filepath.Join(dir, "uploads")})
 		must(t, err)
+		t.Cleanup(func() { _ = runs.Close(context.Background()) })
+		artifacts := runs.Artifacts
 		w := &world{runs: runs, artifacts: artifacts, deployed: map[string]string{}, db: db}
 		w.Service = registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts,
 			InUse: func(_ context.Context, model string) (string, error) { return w.deployed[model], nil }})
@@ -224,4 +228,3 @@ func TestDeletedVersionsLeaveTheirNumber(t *testing.T) {
 		}
 	})
 }
-

@@ -83,3 +83,23 @@ type RunMetric struct {
 	RunID string
 	Metric
 }
+
+// ModelSearch finds logged models. Order has MLflow's field names: "name", "creation_timestamp", "metrics.auc".
+type ModelSearch struct {
+	Experiments []string
+	Filter      string
+	Datasets    []DatasetFilter // any of them; restricts metric conditions, or demands a metric on one of them
+	Order       []ModelOrder
+	MaxResults  int // 0 = 100
+	PageToken   string
+}
+
+// DatasetFilter names a dataset; an empty digest matches all.
+type DatasetFilter struct{ Name, Digest string }
+
+// ModelOrder is one key of an order.
+type ModelOrder struct {
+	Field      string
+	Descending bool
+	Dataset    DatasetFilter // for metrics
+}

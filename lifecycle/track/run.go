@@ -70,18 +70,21 @@ type Values map[string]float64
 func (v Values) MarshalJSON() ([]byte, error) {
 	out := make(map[string]any, len(v))
 	for key, value := range v {
-		switch {
-		case math.IsNaN(value):
-			out[key] = "NaN"
-		case math.IsInf(value, 1):
-			out[key] = "Infinity"
-		case math.IsInf(value, -1):
-			out[key] = "-Infinity"
-		default:
-			out[key] = value
-		}
+		out[key] = jsonNumber(value)
 	}
 	return json.Marshal(out)
+}
+
+func jsonNumber(v float64) any {
+	switch {
+	case math.IsNaN(v):
+		return "NaN"
+	case math.IsInf(v, 1):
+		return "Infinity"
+	case math.IsInf(v, -1):
+		return "-Infinity"
+	}
+	return v
 }
 
 // UnmarshalJSON is the inverse of MarshalJSON.
