@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Floor is the effect below which a shift is not worth telling: the PSI that practice calls small.
+// Floor is the effect of slow drift below which a shift is not worth telling: the PSI that practice calls small.
 const Floor = 0.1
 
 // Stat is how far the current rows of a column are from the reference.
@@ -53,7 +53,10 @@ func Drift(c *RefColumn, cur *Counts, nEffRef, nEffCur float64) Stat {
 	s.Chi2, s.DF, s.P = ChiSquare(r, k)
 	s.Bar = NullBar(Floor, 0.05, s.NRef, s.NEff, s.Cells)
 	if c.Numeric() {
-		s.KS, s.W1 = c.distances(cur)
+		s.KS, s.W1 = c.distances(c.Counts, cur)
+		if _, sd := c.Moments(c.Counts); sd > 0 {
+			s.W1 /= sd
+		}
 	}
 	return s
 }
@@ -207,21 +210,21 @@ func TwoProportion(a, n, b, m float64) (z, p float64) {
 	return z, 2 * distuv.UnitNormal.Survival(math.Abs(z))
 }
 
-// distances is KS on the fine cells and W1 with the mass of a cell spread evenly over it, in standard deviations of the reference.
-func (c *RefColumn) distances(cur *Counts) (ks, w1 float64) {
+// distances is KS on the fine cells and W1 in the unit of the column, with the mass of a cell spread evenly over it.
+func (c *RefColumn) distances(base, cur *Counts) (ks, w1 float64) {
 	order := c.ordered()
 	var n, m float64
 	for _, cell := range order {
-		n += float64(c.Counts.Cells[cell])
+		n += float64(base.Cells[cell])
 		m += float64(cur.Cells[cell])
 	}
 	if n == 0 || m == 0 {
 		return 0, 0
 	}
-	lo, hi := math.Min(c.Counts.Least, cur.Least), math.Max(c.Counts.Greatest, cur.Greatest)
+	lo, hi := math.Min(base.Least, cur.Least), math.Max(base.Greatest, cur.Greatest)
 	gap, at := 0.0, lo
 	for _, cell := range order {
-		change := float64(c.Counts.Cells[cell])/n - float64(cur.Cells[cell])/m
+		change := float64(base.Cells[cell])/n - float64(cur.Cells[cell])/m
 		from, to := c.span(int(cell), lo, hi)
 		from, to = math.Max(math.Max(from, lo), at), math.Max(math.Min(to, hi), at)
 		w1 += math.Abs(gap) * (from - at)
@@ -233,10 +236,6 @@ func (c *RefColumn) distances(cur *Counts) (ks, w1 float64) {
 		gap += change
 		at = to
 		ks = math.Max(ks, math.Abs(gap))
-	}
-	_, sd := c.Moments(c.Counts)
-	if sd > 0 {
-		w1 /= sd
 	}
 	return ks, w1
 }

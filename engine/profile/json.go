@@ -33,7 +33,7 @@ func (n *Counts) encode() countsJSON {
 }
 
 func (c *RefColumn) decode(in countsJSON) (*Counts, error) {
-	n := c.newCounts()
+	n := c.New()
 	for _, pair := range in.Cells {
 		if pair[0] < 0 || pair[0] >= int64(len(n.Cells)) || pair[1] < 0 {
 			return nil, fault.New(fault.Corrupt, "profile of column %q: cell %d with count %d is not on its reference of %d cells", c.Name, pair[0], pair[1], len(n.Cells))

@@ -16,7 +16,8 @@ type Counts struct {
 	Least, Greatest float64
 }
 
-func (c *RefColumn) newCounts() *Counts {
+// New makes empty counts on the cells of c.
+func (c *RefColumn) New() *Counts {
 	return &Counts{Cells: make([]int64, c.cells()), Least: math.Inf(1), Greatest: math.Inf(-1)}
 }
 
@@ -37,7 +38,8 @@ func (n *Counts) add(c *RefColumn, v table.Value) {
 	}
 }
 
-func (n *Counts) merge(o *Counts) {
+// Merge adds the rows of o, which must be on the same column: cells that do not fit panic.
+func (n *Counts) Merge(o *Counts) {
 	for i, k := range o.Cells {
 		n.Cells[i] += k
 	}
@@ -77,7 +79,7 @@ type Profile struct {
 func (r *Reference) New() *Profile {
 	p := &Profile{Ref: r, Columns: make([]*Counts, len(r.Columns))}
 	for i, c := range r.Columns {
-		p.Columns[i] = c.newCounts()
+		p.Columns[i] = c.New()
 	}
 	return p
 }
@@ -105,7 +107,7 @@ func (p *Profile) Merge(o *Profile) error {
 	}
 	p.Rows += o.Rows
 	for i, n := range o.Columns {
-		p.Columns[i].merge(n)
+		p.Columns[i].Merge(n)
 	}
 	return nil
 }

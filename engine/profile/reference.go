@@ -134,7 +134,7 @@ func BuildReference(t *table.Table, opt Options) *Reference {
 			c.learnCells(col)
 		}
 		c.prepare()
-		c.Counts = c.newCounts()
+		c.Counts = c.New()
 		for i := range col.Len() {
 			c.Counts.add(c, col.Value(i))
 		}

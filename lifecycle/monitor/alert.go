@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,12 @@ const (
 	Resolved = "resolved"
 )
 
+// Levels of an alert.
+const (
+	Alarm  = "alarm"  // something broke, or the model is wrong: look now
+	Notice = "notice" // the world is no longer that of training: it lasts, and retraining is the answer
+)
+
 // Subjects of alerts that are not about one column.
 const (
 	inputs      = "inputs"
@@ -38,6 +45,8 @@ type Alert struct {
 	Project    string             `json:"project"`
 	Deployment string             `json:"deployment"`
 	Kind       string             `json:"kind" enum:"quality,drift,performance"`
+	Baseline   string             `json:"baseline,omitempty" enum:"reference,recent" doc:"of drift: recent is sudden, against the windows before; reference is slow, against training"`
+	Level      string             `json:"level" enum:"alarm,notice" doc:"notice: drift from training, which lasts; all else is an alarm"`
 	Subject    string             `json:"subject" doc:"the column or feature view, or volume, inputs, prediction, performance"`
 	State      string             `json:"state" enum:"firing,resolved"`
 	OpenedAt   time.Time          `json:"opened_at" doc:"by the project's clock, as all times of an alert"`
@@ -73,10 +82,11 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 	if latest != v.From.UnixMicro() {
 		return nil
 	}
-	firing, err := queryAlerts(ctx, tx, alertColumns+`AND deployment = $2 AND kind = $3 AND state = 'firing' ORDER BY subject`, catalog.Workspace, v.Deployment, v.Kind)
+	firing, err := queryAlerts(ctx, tx, alertColumns+`AND deployment = $2 AND kind = $3 AND state = 'firing' ORDER BY subject`, catalog.Workspace, v.Deployment, alertKind(v))
 	if err != nil {
 		return err
 	}
+	firing = slices.DeleteFunc(firing, func(a Alert) bool { return (a.Baseline == Recent) != (v.Baseline == Recent) })
 	open := map[string]Alert{}
 	for _, a := range firing {
 		open[a.Subject] = a
@@ -105,6 +115,9 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 		if a.Kind == Drift {
 			level = govern.Attention
 		}
+		if a.Level == Notice {
+			level = govern.Info
+		}
 		if err := s.announce(ctx, tx, p, v, &a, "alert.fired", level); err != nil {
 			return err
 		}
@@ -128,12 +141,31 @@ func (s *Service) alert(ctx context.Context, tx *catalog.Tx, p *Plan, v *Verdict
 	return nil
 }
 
-// gravity orders what a quality alert is about; other kinds are always about the same.
-func gravity(a *Alert) int {
-	worst := 0
-	for kind, g := range map[string]int{"missing": 1, "unseen": 2, "out_of_range": 3, "break": 4} {
+// alertKind is the kind of the alerts that a verdict fires: both baselines of drift fire drift.
+func alertKind(v *Verdict) string {
+	if v.Kind == Sudden {
+		return Drift
+	}
+	return v.Kind
+}
+
+// key tells apart what may fire at the same time: a column's sudden drift and the slow drift of all.
+func (a *Alert) key() string {
+	if a.Baseline == Recent {
+		return Recent + ":" + a.Subject
+	}
+	return a.Subject
+}
+
+// gravity orders what a quality alert is about, and the windows of one of sudden drift; other kinds are always about the same.
+func gravity(a *Alert) float64 {
+	if a.Baseline == Recent {
+		return a.Values[a.Subject]
+	}
+	worst := 0.0
+	for kind, g := range map[string]float64{"missing": 1, "unseen": 2, "out_of_range": 3, "break": 4} {
 		if _, ok := a.Values[kind]; ok && a.Kind == Quality {
-			worst = max(worst, g)
+			worst = math.Max(worst, g)
 		}
 	}
 	return worst
@@ -186,6 +218,9 @@ func lingers(v *Verdict, a *Alert) bool {
 			}
 		}
 		return false
+	case Sudden:
+		c := v.column(subject)
+		return c != nil && c.Over
 	case Drift:
 		for i := range v.Columns {
 			if c := &v.Columns[i]; c.Over && subjectOf(c) == subject {
@@ -228,7 +263,7 @@ func subjects(p *Plan, v *Verdict) map[string]Alert {
 	window := fmt.Sprintf("window %s to %s", v.From.Format("2006-01-02 15:04"), v.To.Format("2006-01-02 15:04"))
 	fire := func(subject, page string) Alert {
 		return Alert{
-			Project: v.Project, Deployment: v.Deployment, Kind: v.Kind, Subject: subject, State: Firing, OpenedAt: v.MadeAt, LastSeen: v.To, Count: 1,
+			Project: v.Project, Deployment: v.Deployment, Kind: alertKind(v), Baseline: v.Baseline, Level: Alarm, Subject: subject, State: Firing, OpenedAt: v.MadeAt, LastSeen: v.To, Count: 1,
 			Version: v.Version, Verdict: v.ID, Link: fmt.Sprintf("/ui/monitors/%s/%s", v.Deployment, page), Values: map[string]float64{},
 		}
 	}
@@ -259,9 +294,24 @@ func subjects(p *Plan, v *Verdict) map[string]Alert {
 			a.Cause = strings.Join(parts, ", ") + "; " + window
 			out[subject] = a
 		}
+	case Sudden:
+		for i := range v.Columns {
+			c := &v.Columns[i]
+			if c.State != "drift" {
+				continue
+			}
+			a := fire(c.Name, "drift")
+			a.Columns = []string{c.Name}
+			a.Message = "Sudden drift of " + c.shifted()
+			a.Cause = fmt.Sprintf("%s shift %.4g over %.4g (q %.2g, n effective %.0f, usual shift %.3g of %s); %s",
+				c.Name, c.Shift.Value, c.Bar, c.Q, c.NEff, c.Shift.Usual, plural(c.Shift.Known, "window", "windows"), window)
+			a.Values[c.Name] = c.Shift.Value
+			out[c.Name] = a
+		}
 	case Drift:
 		for _, subject := range []string{inputs, predictions} {
 			a := fire(subject, "drift")
+			a.Level = Notice
 			var parts []string
 			for i := range v.Columns {
 				c := &v.Columns[i]
@@ -275,7 +325,7 @@ func subjects(p *Plan, v *Verdict) map[string]Alert {
 			if len(parts) == 0 {
 				continue
 			}
-			a.Message = "Drift of " + list(a.Columns)
+			a.Message = "Slow drift away from training in " + list(a.Columns)
 			a.Cause = strings.Join(parts, ", ") + "; " + window
 			out[subject] = a
 		}
@@ -303,7 +353,7 @@ func insertAlert(ctx context.Context, tx *catalog.Tx, a *Alert) error {
 		return fmt.Errorf("encode an alert: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO monitor_alerts (workspace_id, id, project, deployment, kind, subject, state, opened_at, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, catalog.Workspace, a.ID, a.Project, a.Deployment, a.Kind, a.Subject, a.State, a.OpenedAt.UnixMicro(), string(doc))
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, catalog.Workspace, a.ID, a.Project, a.Deployment, a.Kind, a.key(), a.State, a.OpenedAt.UnixMicro(), string(doc))
 	if err != nil {
 		return fmt.Errorf("store an alert: %w", err)
 	}

@@ -39,12 +39,6 @@ func describe(t *tally, i int) ColumnDrift {
 	col.ReferenceMissing = share(c.Counts.Missing(), c.Counts.Total())
 	col.Unseen = share(c.Unseen(n), col.N)
 	col.OutOfRange = share(n.OutOfRange, col.N)
-	number := func(x float64) *float64 {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil
-		}
-		return &x
-	}
 	mean, _ := c.Moments(n)
 	col.Mean = number(mean)
 	mean, _ = c.Moments(c.Counts)
@@ -62,6 +56,13 @@ func describe(t *tally, i int) ColumnDrift {
 		}
 	}
 	return col
+}
+
+func number(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
 }
 
 // watched reports whether drift of a column means anything: inputs that the model reads and its answers, but not times, which always move.

@@ -1,8 +1,10 @@
 // Package monitor watches what a deployment answers: it counts every request on the cells that training fixed, closes windows by the
 // project's clock, judges them, and tells people.
 //
-// It owns the nouns Verdict and Alert. Three things are judged, each in windows of its own: quality (is the data broken?), drift (did
-// the inputs or the scores move away from training?), performance (what does the truth say?). A verdict carries its sample size and
+// It owns the nouns Verdict and Alert. Four things are judged, each in windows of its own: quality (is the data broken?), sudden drift
+// (did an input or the scores break with the days before?), drift (did they move away from training?), performance (what does the truth
+// say?). Sudden drift is an alarm: most often something upstream broke. Slow drift from training is what a year does; it is a notice and
+// a cause to train again, which sudden drift is not, since training on a fault teaches it. A verdict carries its sample size and
 // says "inconclusive" when there are too few rows; no data is never healthy. The inference log is the source of all counts: what is
 // counted in memory while requests pass is a cache of it, and whenever the two disagree at the close of a window (a restart, a version
 // whose reference was not loaded yet, a late row) the window is counted from the log.
@@ -38,8 +40,15 @@ var Schema embed.FS
 // What is judged.
 const (
 	Quality     = "quality"
-	Drift       = "drift"
+	Sudden      = "sudden" // drift against the windows before
+	Drift       = "drift"  // against training
 	Performance = "performance"
+)
+
+// Baselines of drift: what a window is compared with.
+const (
+	Reference = "reference" // the training rows of the version: drift that retraining answers
+	Recent    = "recent"    // the live traffic of the windows before: something broke
 )
 
 // States of a verdict.
@@ -63,7 +72,8 @@ type Verdict struct {
 	ID         string    `json:"id"`
 	Project    string    `json:"project"`
 	Deployment string    `json:"deployment"`
-	Kind       string    `json:"kind" enum:"quality,drift,performance"`
+	Kind       string    `json:"kind" enum:"quality,sudden,drift,performance"`
+	Baseline   string    `json:"baseline,omitempty" enum:"reference,recent" doc:"of sudden and drift: what the window is compared with, the version's training rows or the windows before"`
 	From       time.Time `json:"from"` // of the project's time, included
 	To         time.Time `json:"to"`   // excluded
 	Version    int       `json:"version" doc:"the champion that most rows of the window were meant for; its reference is the comparison"`
@@ -83,7 +93,8 @@ type Verdict struct {
 	Over bool `json:"over,omitempty"`
 }
 
-// ColumnDrift is one column of a window against its reference. Shares are of the rows of the window.
+// ColumnDrift is one column of a window against its baseline. Shares are of the rows of the window; what is named reference is of the
+// windows before where the verdict is of sudden drift.
 type ColumnDrift struct {
 	Name  string     `json:"name"`
 	Kind  table.Kind `json:"kind"`
@@ -110,6 +121,19 @@ type ColumnDrift struct {
 	// Quantiles are the 5th, 25th, 50th, 75th and 95th percentiles of a number.
 	Quantiles []float64 `json:"quantiles,omitempty"`
 	Findings  []Finding `json:"findings,omitempty"`
+	Shift     *Shift    `json:"shift,omitempty" doc:"sudden drift: how far the column moved from the windows before"`
+}
+
+// Shift is how far a column moved from the windows before: for numbers the Wasserstein distance in the unit of the column, for text the
+// Jensen-Shannon distance. The bar of such a column is of Value, and p is the greater of Chance and Natural.
+type Shift struct {
+	Value   float64 `json:"value"`
+	Floor   float64 `json:"floor" doc:"the least that is worth telling"`
+	Usual   float64 `json:"usual" doc:"root mean square of the shifts of the windows before"`
+	Known   int     `json:"known" doc:"how many shifts that is of"`
+	Windows int     `json:"windows" doc:"how many windows before it is compared with"`
+	Chance  float64 `json:"p_chance" doc:"p-value that so many independent values differ so much by chance"`
+	Natural float64 `json:"p_natural" doc:"p-value of so great a shift among the usual ones"`
 }
 
 // Finding is one fault of a column in a quality window.

@@ -189,11 +189,15 @@ func TestAShiftIsDriftInTheSecondWindowAndRecovers(t *testing.T) {
 		t.Errorf("the first column of the ranking is %+v", c)
 	}
 	alerts := w.alerts(AlertFilter{Kind: Drift})
-	if len(alerts) != 1 {
-		t.Fatalf("one alert is due:%s", text(alerts))
+	if len(alerts) != 2 {
+		t.Fatalf("a notice of slow drift and an alarm of sudden drift are due:%s", text(alerts))
+	}
+	// The break is told after its first day, and over after a week: then the new level is how things are.
+	if a := alerts[1]; a.Baseline != Recent || a.Level != Alarm || a.Subject != "x" || a.Count != suddenBase || !a.OpenedAt.Equal(from.Add(oneDay)) {
+		t.Errorf("alert %+v", a)
 	}
 	a := alerts[0]
-	if a.Subject != "inputs" || a.State != Resolved || a.Count != 2 || !strings.Contains(a.Message, "x") || !strings.Contains(a.Cause, "PSI") ||
+	if a.Baseline != Reference || a.Level != Notice || a.Subject != "inputs" || a.State != Resolved || a.Count != 2 || !strings.Contains(a.Message, "x") || !strings.Contains(a.Cause, "PSI") ||
 		!a.LastSeen.Equal(start.Add(5*oneWeek)) {
 		t.Errorf("alert %+v", a)
 	}
@@ -473,8 +477,8 @@ func TestAHookThatFailsIsCalledAgain(t *testing.T) {
 		t.Fatal("the error of the hook is lost")
 	}
 	w.tick(start.Add(27 * time.Hour))
-	if calls != 2 {
-		t.Errorf("%d calls, want 2", calls)
+	if calls != 3 {
+		t.Errorf("%d calls, want 3: the failed one again, then that of sudden drift", calls)
 	}
 }
 
@@ -485,7 +489,8 @@ func TestStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.State != OK || len(s.Windows) != 3 || s.Windows[1].Rows != 600 || s.Windows[1].Times != "2 of 3" || s.Windows[1].Width != "1w" {
+	if s.State != OK || len(s.Windows) != 4 || s.Windows[1].Kind != Sudden || s.Windows[1].Width != "1d" || s.Windows[1].Times != "1 of 1" ||
+		s.Windows[2].Rows != 600 || s.Windows[2].Times != "2 of 3" || s.Windows[2].Width != "1w" {
 		t.Errorf("state %+v", s)
 	}
 	p, err := w.s.Performance(t.Context(), "d", 10)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/profile"
 	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/lifecycle/project"
 )
 
 // maxBars is how many bars of a histogram are drawn beside missing, unseen and other.
@@ -26,7 +27,7 @@ type State struct {
 
 // WindowState is one kind of judgement: its latest verdict, and the window that is open.
 type WindowState struct {
-	Kind     string     `json:"kind" enum:"quality,drift,performance"`
+	Kind     string     `json:"kind" enum:"quality,sudden,drift,performance"`
 	Width    string     `json:"width" example:"7d"`
 	Times    string     `json:"times" doc:"k of n windows make an alert"`
 	When     string     `json:"when,omitempty" doc:"the condition of performance"`
@@ -101,6 +102,8 @@ func (s *Service) state(ctx context.Context, p *Plan) (*State, error) {
 		switch kind {
 		case Quality:
 			w.Width, w.Times = p.Monitor.Quality.Window.String(), times(p.Monitor.Quality.KofN())
+		case Sudden:
+			w.Width, w.Times = project.Duration(suddenWidth(p)).String(), times(suddenTimes(p))
 		case Drift:
 			w.Width, w.Times = p.Monitor.Drift.Window.String(), times(p.Monitor.Drift.KofN())
 		default:
@@ -114,9 +117,13 @@ func (s *Service) state(ctx context.Context, p *Plan) (*State, error) {
 			v := last[0]
 			v.Columns = nil
 			w.Verdict = &v
-			if severity[v.State] >= worst {
-				worst = severity[v.State]
-				st.State, st.Summary = v.State, v.Summary
+			is := v.State
+			if v.Baseline == Reference && is == Off {
+				is = Attention // it lasts for months and hides nothing that is news
+			}
+			if severity[is] >= worst {
+				worst = severity[is]
+				st.State, st.Summary = is, v.Summary
 			}
 		}
 		if start, ok := progress[kind]; ok {
@@ -136,8 +143,9 @@ func times(k, n int) string { return fmt.Sprintf("%d of %d", k, n) }
 
 // DriftView is the latest drift window, ranked, with what to draw.
 type DriftView struct {
-	Verdict Verdict     `json:"verdict" doc:"without its columns"`
+	Verdict Verdict     `json:"verdict" doc:"without its columns; its baseline is the reference"`
 	Columns []DriftLine `json:"columns"`
+	Recent  *Verdict    `json:"recent,omitempty" doc:"the latest verdict on sudden drift, with its columns; its baseline is the windows before it"`
 }
 
 // DriftLine is a column with its history and its histogram, reference beside current.
@@ -171,6 +179,13 @@ func (s *Service) Drift(ctx context.Context, deployment string) (*DriftView, err
 	}
 	view := &DriftView{Verdict: past[0], Columns: []DriftLine{}}
 	view.Verdict.Columns = nil
+	sudden, err := s.Verdicts(ctx, deployment, Sudden, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(sudden) > 0 {
+		view.Recent = &sudden[0]
+	}
 	version, doc, err := s.window(ctx, deployment, Drift, past[0].From)
 	if fault.Is(err, fault.NotFound) {
 		return view, nil // the window had no rows

@@ -101,6 +101,11 @@ func insertWindow(ctx context.Context, tx *catalog.Tx, v *Verdict, t *tally) err
 	return nil
 }
 
+// keepWindow stores a window of a judged verdict in the place of one on the cells of another version.
+func (s *Service) keepWindow(ctx context.Context, v *Verdict, t *tally) error {
+	return s.DB.Write(ctx, func(tx *catalog.Tx) error { return insertWindow(ctx, tx, v, t) })
+}
+
 // window is the stored profile of a judged window.
 func (s *Service) window(ctx context.Context, deployment, kind string, from time.Time) (version int, doc []byte, err error) {
 	row := s.DB.Read().QueryRowContext(ctx, `SELECT version, profile FROM monitor_windows
@@ -128,10 +133,10 @@ func (s *Service) Verdicts(ctx context.Context, deployment, kind string, limit i
 	switch kind {
 	case "":
 		return s.verdicts(ctx, verdictColumns+`ORDER BY window_to DESC, kind, window_from DESC LIMIT $3`, catalog.Workspace, deployment, limit)
-	case Quality, Drift, Performance:
+	case Quality, Sudden, Drift, Performance:
 		return s.verdicts(ctx, verdictColumns+`AND kind = $3 ORDER BY window_from DESC LIMIT $4`, catalog.Workspace, deployment, kind, limit)
 	}
-	return nil, fault.New(fault.Invalid, "%q is not a kind of verdict", kind).WithHint("use quality, drift or performance")
+	return nil, fault.New(fault.Invalid, "%q is not a kind of verdict", kind).WithHint("use quality, sudden, drift or performance")
 }
 
 // past is the latest verdicts of windows before from, newest first: at most limit.

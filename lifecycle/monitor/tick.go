@@ -14,7 +14,7 @@ import (
 )
 
 // kinds in the order in which windows that are due at the same time are judged: an alert about broken data comes before what it causes.
-var kinds = []string{Quality, Drift, Performance}
+var kinds = []string{Quality, Sudden, Drift, Performance}
 
 const day = int64(24 * time.Hour / time.Microsecond)
 
@@ -180,7 +180,7 @@ func (s *Service) trim(p *Plan, judged map[string]int64) {
 		return
 	}
 	before := int64(math.MaxInt64)
-	for _, kind := range []string{Quality, Drift} {
+	for _, kind := range []string{Quality, Sudden, Drift} {
 		if widthOf(p, kind) > 0 {
 			before = min(before, judged[p.Deployment+"\x00"+kind])
 		}
@@ -285,11 +285,17 @@ func (s *Service) judge(ctx context.Context, p *Plan, kind string, from, at int6
 	case Performance:
 		s.takeLate(p.Deployment, from, from+widthOf(p, kind)) // what comes from now on is late
 		err = s.judgePerformance(ctx, p, &v, past)
+	case Sudden:
+		v.Baseline = Recent
+		if window, err = s.suddenCounts(ctx, p, &v); err == nil {
+			err = s.judgeSudden(ctx, p, &v, window, past)
+		}
 	default:
-		if window, err = s.counts(ctx, p, &v); err == nil {
+		if window, _, err = s.counts(ctx, p, &v); err == nil {
 			if kind == Quality {
 				judgeQuality(p, &v, window, past)
 			} else {
+				v.Baseline = Reference
 				judgeDrift(p, &v, window, past)
 			}
 		}
@@ -328,6 +334,9 @@ func lookBack(p *Plan, kind string) int {
 	case Quality:
 		_, n := p.Monitor.Quality.KofN()
 		return max(n, missingHistory)
+	case Sudden:
+		_, n := suddenTimes(p)
+		return max(n, suddenHistory+suddenBase)
 	case Drift:
 		_, n := p.Monitor.Drift.KofN()
 		return n
@@ -336,21 +345,20 @@ func lookBack(p *Plan, kind string) int {
 	return n
 }
 
-// counts is the window's rows for its leading version, nil when there are none.
-func (s *Service) counts(ctx context.Context, p *Plan, v *Verdict) (*tally, error) {
+// counts is the window's rows for its leading version, nil when there are none, and how many versions have rows in it.
+func (s *Service) counts(ctx context.Context, p *Plan, v *Verdict) (t *tally, versions int, err error) {
 	found, ok := s.watches.Load(p.Deployment)
 	if !ok {
 		found = newWatch(*p)
 	}
 	cells, err := s.gather(ctx, found.(*watch), v.From.UnixMicro(), v.To.UnixMicro())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	t := leading(cells)
-	if t != nil {
+	if t = leading(cells); t != nil {
 		v.Version, v.N = t.layout.version, t.profile.Rows
 	}
-	return t, nil
+	return t, len(cells), nil
 }
 
 // quiet says that the last three windows had no rows either.

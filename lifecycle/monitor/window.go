@@ -301,6 +301,8 @@ func widthOf(p *Plan, kind string) int64 {
 	switch m := &p.Monitor; {
 	case kind == Quality && m.Quality != nil:
 		return micros(m.Quality.Window.D())
+	case kind == Sudden:
+		return micros(suddenWidth(p))
 	case kind == Drift && m.Drift != nil:
 		return micros(m.Drift.Window.D())
 	case kind == Performance && m.Performance != nil:
