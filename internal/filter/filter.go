@@ -10,6 +10,7 @@
 package filter
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -112,6 +113,8 @@ func Parse(n Noun, s string) ([]Clause, error) {
 	}
 	statements, err := parse(s)
 	switch {
+	case errors.Is(err, errTooLong):
+		return nil, fault.New(fault.Invalid, "Invalid filter: it is made of more than %d words and signs", maxTokens)
 	case err != nil && n == LoggedModels:
 		return nil, fault.New(fault.Invalid, "Invalid filter string: %s. It is %s.", repr(s), err)
 	case err != nil:

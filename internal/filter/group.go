@@ -1,11 +1,20 @@
 package filter
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
-// maxDepth is how deep parentheses and brackets may nest.
-const maxDepth = 100
+// Bounds of one statement: how deep parentheses may nest, and of how many tokens, white space among them, it may be made.
+const (
+	maxDepth  = 100
+	maxTokens = 16000
+)
 
-var errTooDeep = errors.New("nested too deep")
+var (
+	errTooDeep = errors.New("nested too deep")
+	errTooLong = errors.New("made of too many words and signs")
+)
 
 // grouper builds the tree of MLflow's SQL parser (sqlparse 0.6.1) over the tokens, as far as a filter can tell: which
 // tokens make one identifier, one comparison, one invalid clause. Each pass walks the tree once and builds its lists anew,
@@ -15,6 +24,9 @@ type grouper struct{ source string }
 // group turns the tokens of one statement into a tree.
 func group(source string, tokens []*node) (*node, error) {
 	g := grouper{source}
+	if len(tokens) > maxTokens {
+		return nil, errTooLong
+	}
 	root := &node{class: statement, start: tokens[0].start, end: tokens[len(tokens)-1].end, kids: tokens}
 	g.comments(root)
 	if !g.pairs(root, brackets, "[", "]", 0) || !g.pairs(root, parenthesis, "(", ")", 0) || !g.pairs(root, choice, "CASE", "END", 0) {
@@ -35,6 +47,9 @@ func group(source string, tokens []*node) (*node, error) {
 	g.join(root, passes[7])
 	return root, nil
 }
+
+// some reports whether a node of n passes the test. A pass looks before it builds a list anew.
+func (n *node) some(test func(*node) bool) bool { return slices.ContainsFunc(n.kids, test) }
 
 func (g grouper) is(n *node, c class, said string) bool {
 	return n.class == c && g.source[n.start:n.end] == said
@@ -74,6 +89,9 @@ func below(n *node, except class, visit func(*node)) {
 
 // comments makes one node of neighbouring comments, when something follows them.
 func (g grouper) comments(n *node) {
+	if !n.some(func(k *node) bool { return k.class == comment }) {
+		return
+	}
 	var out []*node
 	for i := 0; i < len(n.kids); i++ {
 		end := i
@@ -82,9 +100,13 @@ func (g grouper) comments(n *node) {
 				end++
 			}
 		}
-		if end == i || end == len(n.kids) {
+		switch end {
+		case i:
 			out = append(out, n.kids[i])
 			continue
+		case len(n.kids):
+			n.kids = append(out, n.kids[i:]...)
+			return
 		}
 		out = append(out, wrap(comments, n.kids[i:end:end]))
 		i = end - 1
@@ -95,6 +117,9 @@ func (g grouper) comments(n *node) {
 // alignComments hangs a comment on the group before it.
 func (g grouper) alignComments(n *node) {
 	below(n, 0, g.alignComments)
+	if !n.some(func(k *node) bool { return k.class == comments }) {
+		return
+	}
 	var out []*node
 	last := -1
 	for _, k := range n.kids {
@@ -116,6 +141,15 @@ func (g grouper) pairs(n *node, c class, opening, closing string, depth int) boo
 	if depth > maxDepth {
 		return false
 	}
+	opens := func(k *node) bool { return g.is(k, punctuation, opening) || g.keyword(k, opening) }
+	if !n.some(opens) {
+		for _, k := range n.kids {
+			if k.class.isGroup() && k.class != c && !g.pairs(k, c, opening, closing, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
 	var out []*node
 	var open []int
 	for _, k := range n.kids {
@@ -124,7 +158,7 @@ func (g grouper) pairs(n *node, c class, opening, closing string, depth int) boo
 			if !g.pairs(k, c, opening, closing, depth+1) {
 				return false
 			}
-		case g.is(k, punctuation, opening) || g.keyword(k, opening):
+		case opens(k):
 			open = append(open, len(out))
 			if len(open) > maxDepth {
 				return false
@@ -144,6 +178,9 @@ func (g grouper) pairs(n *node, c class, opening, closing string, depth int) boo
 // functions groups a name with the parenthesis behind it.
 func (g grouper) functions(n *node) {
 	below(n, function, g.functions)
+	if !n.some(func(k *node) bool { return k.class == parenthesis }) {
+		return
+	}
 	var out []*node
 	for i := 0; i < len(n.kids); i++ {
 		k := n.kids[i]
@@ -163,6 +200,9 @@ var endsWhere = []string{"ORDER BY", "GROUP BY", "LIMIT", "UNION", "UNION ALL", 
 // where groups WHERE with all that follows.
 func (g grouper) where(n *node) {
 	below(n, where, g.where)
+	if !n.some(func(k *node) bool { return g.keyword(k, "WHERE") }) {
+		return
+	}
 	var out []*node
 	for i := 0; i < len(n.kids); i++ {
 		if !g.keyword(n.kids[i], "WHERE") {
@@ -201,6 +241,9 @@ func (g grouper) identifiers(n *node) {
 // orders groups an identifier or a number with the ASC or DESC behind it.
 func (g grouper) orders(n *node) {
 	below(n, identifier, g.orders)
+	if !n.some(func(k *node) bool { return k.class == ordering }) {
+		return
+	}
 	var out []*node
 	last := -1
 	for _, k := range n.kids {
@@ -310,6 +353,12 @@ func listed(g grouper, n *node) bool {
 
 // join makes one pass over n and the groups in it.
 func (g grouper) join(n *node, p pass) {
+	if !n.some(func(k *node) bool { return p.match(g, k) }) {
+		if !p.shallow {
+			below(n, p.into, func(k *node) { g.join(k, p) })
+		}
+		return
+	}
 	var out []*node
 	var before *node // what stands before the token, and where in out the group with it starts
 	from := -1
