@@ -199,7 +199,7 @@ func (a *array) at(i int64) ([]byte, error) {
 		if err := a.file.read(b, a.base+page*int64(arrayPage*a.record+4)); err != nil {
 			return nil, err
 		}
-		if binary.LittleEndian.Uint32(b[size:]) != checksum(b[:size]) {
+		if !a.file.intact(b[:size], b[size:]) {
 			return nil, a.file.corrupt("the checksum of an index page is wrong")
 		}
 		a.page, a.held = page, b[:size]
@@ -261,7 +261,7 @@ func (c *column) load(dst []Point, block int64) ([]Point, error) {
 	if err := c.file.read(b, offset); err != nil {
 		return nil, err
 	}
-	if binary.LittleEndian.Uint32(b[length-4:]) != checksum(b[:length-4]) {
+	if !c.file.intact(b[:length-4], b[length-4:]) {
 		return nil, c.file.corrupt("the checksum of the block at %d is wrong", offset)
 	}
 	before := len(dst)

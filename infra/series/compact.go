@@ -1,6 +1,7 @@
 package series
 
 import (
+	"errors"
 	"iter"
 	"slices"
 )
@@ -13,6 +14,7 @@ const (
 	smallest  = 256 << 10 // segments shorter than this are alike
 	maxPack   = 1 << 30   // packs longer than this stay
 	fewHidden = 256       // hidden owners that do not yet make it worth to rewrite packs
+	smallPack = 64 << 20  // packs that are rewritten for one hidden owner when there is nothing else to do
 )
 
 // tier picks the segments to merge: at least n, or none.
@@ -39,6 +41,9 @@ func tier(segments []*segment, n int) []*segment {
 	return sorted[:length]
 }
 
+// errEnding ends a merge whose store is closed.
+var errEnding = errors.New("the store of metric points is being closed")
+
 // compact merges until no tier is full. When the store is idle, hidden owners leave the packs.
 func (s *Store) compact(idle bool) error {
 	for {
@@ -56,16 +61,14 @@ func (s *Store) compact(idle bool) error {
 		if own == nil && packs == nil {
 			return nil
 		}
-		select {
-		case <-s.ending:
-			return nil
-		default:
-		}
 		var err error
 		if own != nil {
 			err = s.mergeOwn(owner, false)
 		} else {
 			err = s.mergePacks(packs)
+		}
+		if errors.Is(err, errEnding) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -81,18 +84,20 @@ func (s *Store) packsToMerge(idle bool) []*segment {
 	for _, number := range s.set.hidden {
 		hidden = max(hidden, number)
 	}
+	var size int64
 	var small []*segment
 	for _, seg := range s.set.packs {
 		owners += seg.owners
 		if seg.number <= hidden {
 			oldest = append(oldest, seg)
+			size += seg.size
 		}
 		if seg.size < maxPack {
 			small = append(small, seg)
 		}
 	}
 	n := int64(len(s.set.hidden))
-	if len(oldest) > 0 && (idle || n >= fewHidden && n >= owners/10) {
+	if len(oldest) > 0 && (idle && (size < smallPack || n >= owners/100) || n >= fewHidden && n >= owners/10) {
 		return oldest
 	}
 	return tier(small, packTier)
@@ -186,7 +191,7 @@ func (s *Store) mergePacks(packs []*segment) error {
 	})
 	open := &opened{store: s, files: map[uint64]*segmentFile{}}
 	defer open.close()
-	out := &output{store: s}
+	out := &output{store: s, merge: true}
 	defer out.abort()
 	var cursors []*cursor
 	defer func() { stop(cursors) }()
@@ -260,12 +265,12 @@ func (s *Store) mergeOwn(owner string, sealed bool) error {
 	for _, in := range h {
 		points += in.points
 	}
-	if len(h) < 2 || points < s.ownPoints {
+	if len(h) < 2 || sealed && points < s.ownPoints {
 		return nil
 	}
-	out := &output{store: s}
+	out := &output{store: s, merge: true}
 	defer out.abort()
-	if err := s.mergeOwner(out, owner, points, h); err != nil {
+	if err := s.mergeOwner(out, owner, max(points, s.ownPoints), h); err != nil {
 		return err
 	}
 	return s.land(j, out, own, func() {
@@ -428,7 +433,7 @@ func (s *Store) sealAsked() error {
 		if pieces < 2 || points == 0 && pieces < packTier/2 {
 			continue
 		}
-		if err := s.mergeOwn(owner, true); err != nil {
+		if err := s.mergeOwn(owner, true); err != nil && !errors.Is(err, errEnding) {
 			return err
 		}
 	}

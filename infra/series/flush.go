@@ -187,7 +187,7 @@ func (s *Store) writeMemory(out *output, work *memory) error {
 		}
 		for _, key := range slices.Sorted(maps.Keys(o.series)) {
 			se := o.series[key]
-			points := glance{se.sorted, se.tail}.points()
+			points := se.glance().points()
 			pieces, err := has.pieces(key)
 			if err != nil {
 				return err
@@ -251,9 +251,12 @@ func (s *Store) keep(asked, idle bool) error {
 	if err := s.compact(idle); err != nil {
 		return err
 	}
-	s.mu.RLock()
+	s.compacting.Lock()
+	s.mu.Lock()
+	s.set.forgetHidden()
 	stale := s.set.stale
-	s.mu.RUnlock()
+	s.mu.Unlock()
+	s.compacting.Unlock()
 	if stale {
 		return s.saveManifest()
 	}

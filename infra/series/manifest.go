@@ -32,8 +32,6 @@ type manifestSegment struct {
 
 const manifestVersion = 1
 
-func (s *Store) manifestPath() string { return s.path("MANIFEST") }
-
 func (m *manifest) bytes() ([]byte, error) {
 	body, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
@@ -66,7 +64,7 @@ func parseManifest(b []byte) (*manifest, error) {
 // readManifest reads the set of segments. A folder without a manifest is a new store.
 func (s *Store) readManifest() error {
 	s.set = segmentSet{own: map[string][]*segment{}, hidden: map[string]uint64{}}
-	b, err := readAll(s.disk, s.manifestPath())
+	b, err := readAll(s.disk, s.path("MANIFEST"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -130,14 +128,11 @@ func (s *Store) saveManifest() error {
 	s.manifestMu.Lock()
 	defer s.manifestMu.Unlock()
 	s.mu.Lock()
-	m := manifest{Version: manifestVersion, Latest: s.set.latest, Floor: s.floor, Hidden: maps.Clone(s.set.hidden)}
-	for _, seg := range s.set.all() {
-		m.Segments = append(m.Segments, manifestSegment{seg.number, seg.owner, seg.size, seg.points, seg.owners})
-	}
+	m := s.manifest()
 	doomed := s.set.doomed
 	s.set.doomed, s.set.stale = nil, false
 	s.mu.Unlock()
-	err := s.writeManifest(&m)
+	err := s.writeManifest(&m, s.path("temp", "MANIFEST"), s.path("MANIFEST"))
 	if err != nil {
 		s.mu.Lock()
 		s.set.doomed, s.set.stale = append(s.set.doomed, doomed...), true
@@ -155,12 +150,20 @@ func (s *Store) saveManifest() error {
 	})
 }
 
-func (s *Store) writeManifest(m *manifest) error {
+// manifest is the set as it is. The caller holds mu.
+func (s *Store) manifest() manifest {
+	m := manifest{Version: manifestVersion, Latest: s.set.latest, Floor: s.floor, Hidden: maps.Clone(s.set.hidden)}
+	for _, seg := range s.set.all() {
+		m.Segments = append(m.Segments, manifestSegment{seg.number, seg.owner, seg.size, seg.points, seg.owners})
+	}
+	return m
+}
+
+func (s *Store) writeManifest(m *manifest, temp, path string) error {
 	b, err := m.bytes()
 	if err != nil {
 		return err
 	}
-	temp := s.path("temp", "MANIFEST")
 	f, err := s.disk.Create(temp)
 	if errors.Is(err, fs.ErrExist) { // left by a failure
 		if err = s.disk.Remove(temp); err == nil {
@@ -181,10 +184,10 @@ func (s *Store) writeManifest(m *manifest) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := s.disk.Rename(temp, s.manifestPath()); err != nil {
+	if err := s.disk.Rename(temp, path); err != nil {
 		return err
 	}
-	return s.disk.SyncDir(s.dir)
+	return s.disk.SyncDir(filepath.Dir(path))
 }
 
 // dropHidden writes the manifest after a Delete if that took files out of the set.

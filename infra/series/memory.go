@@ -24,6 +24,7 @@ type memSeries struct {
 	key    string
 	sorted []Point // by time, without repeats
 	tail   []Point // those that came out of order
+	latest Point   // of both, by step
 	log    uint64
 	ref    uint64
 }
@@ -76,6 +77,9 @@ func (m *memory) drop(name string) {
 // add takes in a point. The latest point again is no news; one that is not the latest waits in the tail.
 func (m *memory) add(o *memOwner, se *memSeries, p Point) {
 	held := cap(se.sorted) + cap(se.tail)
+	if held == 0 || byStep.compare(p, se.latest) > 0 {
+		se.latest = p
+	}
 	c := 1
 	if n := len(se.sorted); n > 0 {
 		c = byTime.compare(p, se.sorted[n-1])
@@ -100,7 +104,12 @@ func (m *memory) add(o *memOwner, se *memSeries, p Point) {
 }
 
 // glance is the points of a series as they were when it was taken.
-type glance struct{ sorted, tail []Point }
+type glance struct {
+	sorted, tail []Point
+	latest       Point
+}
+
+func (se *memSeries) glance() glance { return glance{se.sorted, se.tail, se.latest} }
 
 func (g glance) empty() bool { return len(g.sorted)+len(g.tail) == 0 }
 
@@ -119,7 +128,7 @@ func (m *memory) glance(owner, key string) glance {
 	}
 	if o := m.owners[owner]; o != nil {
 		if se := o.series[key]; se != nil {
-			return glance{se.sorted, se.tail}
+			return se.glance()
 		}
 	}
 	return glance{}
@@ -132,7 +141,7 @@ func (m *memory) glances(owner string, into map[string][]glance) {
 	}
 	if o := m.owners[owner]; o != nil {
 		for key, se := range o.series {
-			if g := (glance{se.sorted, se.tail}); !g.empty() {
+			if g := se.glance(); !g.empty() {
 				into[key] = append(into[key], g)
 			}
 		}

@@ -35,11 +35,7 @@ func (s *Store) Latest(owner string) (map[string]Point, error) {
 	}
 	for key, glances := range l.lives {
 		for _, g := range glances {
-			for _, points := range [][]Point{g.sorted, g.tail} {
-				for _, p := range points {
-					note(key, p)
-				}
-			}
+			note(key, g.latest)
 		}
 	}
 	return latest, nil

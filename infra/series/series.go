@@ -137,6 +137,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.replay(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.disk.SyncDir(s.dir); err != nil {
+		return nil, diskFault(err, "sync the folder %s", s.dir)
+	}
+	if s.mem.bytes >= s.limit {
+		signal(s.kick)
+	}
 	var err error
 	if s.metrics, err = newMetrics(o.Metrics, s); err != nil {
 		return nil, err

@@ -109,14 +109,7 @@ func (w *tableWriter) end() (tableRef, error) {
 // tableEntry is one line of a page. Its slices are parts of the page.
 type tableEntry struct{ name, payload []byte }
 
-// readPage checks a page and lists its entries.
-func readPage(b []byte) ([]tableEntry, error) {
-	if len(b) < 4 || binary.LittleEndian.Uint32(b[len(b)-4:]) != checksum(b[:len(b)-4]) {
-		return nil, errPage
-	}
-	return pageEntries(b[:len(b)-4])
-}
-
+// pageEntries lists the entries of a page, whose checksum is right and left out.
 func pageEntries(b []byte) ([]tableEntry, error) {
 	var entries []tableEntry
 	for len(b) > 0 {

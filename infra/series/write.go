@@ -25,6 +25,7 @@ type segmentWriter struct {
 	ownerCount int64
 	only       string // the owner of all points; "" for a pack
 	made       *segment
+	merge      bool
 }
 
 const writeBuffer = 256 << 10
@@ -66,6 +67,13 @@ func (w *segmentWriter) emit(b []byte) (uint64, error) {
 }
 
 func (w *segmentWriter) drain() error {
+	if w.merge {
+		select {
+		case <-w.store.ending:
+			return errEnding
+		default:
+		}
+	}
 	if _, err := w.file.WriteAt(w.buf, w.offset-int64(len(w.buf))); err != nil {
 		return diskFault(err, "write a segment of metric points")
 	}
@@ -222,6 +230,7 @@ func (w *segmentWriter) abort() {
 // output is the result of a flush or a merge: segments that wait for their names.
 type output struct {
 	store   *Store
+	merge   bool // ended by Close
 	writers []*segmentWriter
 	pack    *segmentWriter
 }
@@ -238,6 +247,7 @@ func (o *output) writer(owner string, points int64) (*segmentWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.merge = o.merge
 	o.writers = append(o.writers, w)
 	if only == "" {
 		o.pack = w
