@@ -24,6 +24,8 @@ UI_SOURCES := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/t
 # Packages whose work is concurrency.
 RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/serve ./lifecycle/feedback ./lifecycle/monitor \
 	./lifecycle/rollout ./server
+# Packages whose tests lean on a catalog among other files: they run once with each.
+ON_POSTGRES := ./api/inference ./api/native ./lifecycle/data ./lifecycle/feedback ./lifecycle/monitor ./lifecycle/serve ./server
 SOAK_ROUNDS ?= 20
 
 .PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients
@@ -57,6 +59,7 @@ vet:
 
 test-go: python mlflow-clients postgres
 	TRIMTAB_POSTGRES=required TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
+	TRIMTAB_POSTGRES=required TRIMTAB_TEST_CATALOG=postgres $(GO) test -timeout 20m $(ON_POSTGRES)
 
 test-race:
 	$(GO) test -race -timeout 20m $(RACE)

@@ -15,6 +15,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/cli/term"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/infra/queue"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
@@ -30,7 +31,7 @@ type office struct {
 
 func openOffice(t *testing.T, handler queue.Handler) *office {
 	t.Helper()
-	db, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), queue.Schema, govern.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, t.TempDir()), queue.Schema, govern.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/clock"
 	"github.com/trimtab-ml/trimtab/internal/id"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -77,7 +77,7 @@ func (discard) Record(context.Context, string, []serve.Prediction) error { retur
 
 func door(t testing.TB, log serve.Recorder) http.Handler {
 	t.Helper()
-	db, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), serve.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, t.TempDir()), serve.Schema)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	s := serve.New(serve.Config{DB: db, Loader: loader{}, Recorder: log, Clock: func(string) clock.Clock { return clock.Wall{} }, Log: slog.New(slog.DiscardHandler)})

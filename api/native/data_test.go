@@ -16,6 +16,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/lifecycle/data"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
@@ -24,7 +25,7 @@ import (
 
 func TestDatasetRoutes(t *testing.T) {
 	dir := t.TempDir()
-	db, err := catalog.Open(t.Context(), filepath.Join(dir, "catalog.db"), govern.Schema, data.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, dir), govern.Schema, data.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/internal/clock"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
@@ -62,7 +63,7 @@ func newDeploymentDoor(t *testing.T) *deploymentDoor {
 			t.Fatal(err)
 		}
 	}
-	db, err := catalog.Open(t.Context(), filepath.Join(dir, "catalog.db"), serve.Schema, feedback.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, dir), serve.Schema, feedback.Schema)
 	check(err)
 	t.Cleanup(func() { check(db.Close()) })
 	blobs, err := blob.NewFile(filepath.Join(dir, "blobs"), blob.Disk{})

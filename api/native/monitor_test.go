@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 	"github.com/trimtab-ml/trimtab/lifecycle/monitor"
@@ -40,7 +40,7 @@ func (nothing) Coverage(context.Context, string, time.Time, time.Time) (int64, i
 }
 
 func TestMonitorsOfADeploymentWithoutRows(t *testing.T) {
-	db, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), govern.Schema, monitor.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, t.TempDir()), govern.Schema, monitor.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/data"
@@ -35,7 +36,7 @@ func newHouse(t testing.TB) *house {
 
 func openHouse(t testing.TB, dir, state string, disk blob.FS) *house {
 	t.Helper()
-	db, err := catalog.Open(context.Background(), filepath.Join(state, "catalog.db"), govern.Schema, data.Schema)
+	db, err := catalog.Open(context.Background(), catalogtest.In(t, state), govern.Schema, data.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

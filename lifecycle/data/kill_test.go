@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/trimtab-ml/trimtab/infra/blob"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/data"
 	"github.com/trimtab-ml/trimtab/lifecycle/project"
@@ -38,6 +39,7 @@ func TestKilledIngest(t *testing.T) {
 	for _, stage := range []string{"looking at a.csv", "reading a.csv", "checking", "profiling"} {
 		t.Run(stage, func(t *testing.T) {
 			state := t.TempDir()
+			catalogtest.In(t, state) // made here: it must outlive the child
 			child := exec.Command(os.Args[0], "-test.run=^TestKilledIngest$", "-test.count=1")
 			child.Env = append(os.Environ(), victimState+"="+state, "TRIMTAB_TEST_VICTIM_DIR="+whole.dir)
 			out, err := child.StdoutPipe()

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
@@ -70,6 +71,7 @@ func TestRecordUntilKilled(t *testing.T) {
 func TestKilledInTheMiddleOfLoad(t *testing.T) {
 	for _, after := range []int{1, 300, 2000} {
 		dir := t.TempDir()
+		catalogtest.In(t, dir) // made here: it must outlive the child
 		child := exec.Command(os.Args[0], "-test.run=^TestRecordUntilKilled$")
 		child.Env = append(os.Environ(), childDir+"="+dir)
 		stdout, err := child.StdoutPipe()

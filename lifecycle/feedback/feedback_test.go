@@ -12,6 +12,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/internal/id"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
@@ -48,7 +49,7 @@ func newWorld(t testing.TB) *world {
 func worldIn(t testing.TB, dir string) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, now: day}
-	db, err := catalog.Open(t.Context(), filepath.Join(w.dir, "catalog.db"), feedback.Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, w.dir), feedback.Schema)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	blobs, err := blob.NewFile(filepath.Join(w.dir, "blobs"), blob.Disk{})

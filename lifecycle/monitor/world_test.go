@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/profile"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 	"github.com/trimtab-ml/trimtab/lifecycle/project"
@@ -44,7 +44,7 @@ type version struct {
 func newWorld(t *testing.T, start time.Time, monitor project.Monitor) *world {
 	t.Helper()
 	w := &world{t: t, now: start, sorted: true, versions: map[int]version{}, plan: Plan{Project: "p", Deployment: "d", Model: "m", Monitor: monitor, KnownAfter: 24 * time.Hour}}
-	db, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), govern.Schema, Schema)
+	db, err := catalog.Open(t.Context(), catalogtest.In(t, t.TempDir()), govern.Schema, Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/clock"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -140,7 +140,7 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{shop: &shop{}, log: &recorder{keep: true}}
 	var err error
-	b.db, err = catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), serve.Schema)
+	b.db, err = catalog.Open(t.Context(), catalogtest.In(t, t.TempDir()), serve.Schema)
 	must(t, err)
 	t.Cleanup(func() { must(t, b.db.Close()) })
 	b.shop.put(1, sum{offset: 0.25}, nil)

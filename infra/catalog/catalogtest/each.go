@@ -6,6 +6,7 @@ package catalogtest
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -26,6 +27,26 @@ func Places(t *testing.T, fn func(t *testing.T, place string)) {
 func Each(t *testing.T, schemas []fs.FS, fn func(t *testing.T, db *catalog.DB)) {
 	t.Helper()
 	Places(t, func(t *testing.T, place string) { fn(t, Open(t, place, schemas...)) })
+}
+
+// In is the place of the catalog of a state directory, the same at every call: a file in it, or with
+// TRIMTAB_TEST_CATALOG=postgres a schema. It is for the tests of packages that lean on other files too: `make test` runs
+// them once with each catalog.
+func In(t testing.TB, dir string) string {
+	t.Helper()
+	if os.Getenv("TRIMTAB_TEST_CATALOG") != "postgres" {
+		return filepath.Join(dir, "catalog.db")
+	}
+	// The address is kept in the directory, so that a process that the test starts finds it.
+	memo := filepath.Join(dir, "test-catalog")
+	if b, err := os.ReadFile(memo); err == nil {
+		return string(b)
+	}
+	place := postgrestest.URL(t)
+	if err := os.WriteFile(memo, []byte(place), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return place
 }
 
 // Open opens the catalog at a place and closes it with the test.
