@@ -26,6 +26,9 @@ const first = <P extends string>(path: P, tab: string) =>
 const home = () => import('./pages/home');
 const data = () => import('./pages/data');
 const runs = () => import('./pages/runs');
+const experiments = () => import('./pages/experiments');
+const experiment = () => import('./pages/experiment');
+const compare = () => import('./pages/compare');
 const models = () => import('./pages/models');
 const deployments = () => import('./pages/deployments');
 const monitors = () => import('./pages/monitors');
@@ -36,6 +39,9 @@ const tree = root.addChildren([
   on('/data', data, 'DatasetsPage'),
   first('/data/$dataset', 'profile'),
   on('/data/$dataset/$tab', data, 'DatasetPage'),
+  on('/experiments', experiments, 'ExperimentsPage'),
+  on('/experiments/$ids', experiment, 'ExperimentPage'),
+  on('/compare', compare, 'ComparePage'),
   on('/runs', runs, 'RunsPage'),
   on('/runs/$id', runs, 'RunPage'),
   on('/models', models, 'ModelsPage'),

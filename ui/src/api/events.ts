@@ -11,6 +11,7 @@ const touches: Record<string, string[]> = {
   dataset: ['datasets'],
   data: ['datasets'],
   run: ['runs'],
+  experiment: ['experiments', 'runs'],
   version: ['models'],
   model: ['models'],
   gate: ['models'],

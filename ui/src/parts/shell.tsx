@@ -22,13 +22,16 @@ interface Place {
   icon: IconName;
   key: string;
   small?: string;
+  /** Says something without a project. */
+  free?: boolean;
 }
 
 export const places: Place[] = [
   { to: '/', label: 'Home', icon: 'home', key: 'h', small: 'Home' },
   { to: '/data', label: 'Data', icon: 'data', key: 'd', small: 'Data' },
+  { to: '/experiments', label: 'Experiments', icon: 'experiments', key: 'e', free: true },
   { to: '/runs', label: 'Runs', icon: 'runs', key: 'r', small: 'Runs' },
-  { to: '/models', label: 'Models', icon: 'models', key: 'm' },
+  { to: '/models', label: 'Models', icon: 'models', key: 'm', free: true },
   { to: '/deployments', label: 'Deployments', icon: 'deployments', key: 'p', small: 'Live' },
   { to: '/monitors', label: 'Monitors', icon: 'monitors', key: 'o', small: 'Monitor' },
 ];
@@ -180,7 +183,7 @@ function Content() {
   const path = useRouterState({ select: (s) => s.location.pathname });
   const { name, loading, error } = useProject();
   const place = [...places, ...platform].find((p) => p.to !== '/' && (path === p.to || path.startsWith(`${p.to}/`)));
-  if (name || loading || !place) return <Outlet />;
+  if (name || loading || !place || place.free || path.startsWith('/runs/')) return <Outlet />;
   return (
     <Page title={place.label} crumbs={[{ label: place.label }]}>
       <section className="panel">
