@@ -8,22 +8,22 @@ import (
 
 var plural = [...]string{"attributes", "metrics", "params", "tags", "datasets"}
 
-// Format prints clauses as a filter that Parse reads back to the same clauses.
-func Format(n Noun, clauses []Clause) string {
+// Format prints clauses as a filter that Parse reads back to the same clauses, for the same noun.
+func Format(clauses []Clause) string {
 	var b strings.Builder
 	reserved := "" // quote characters that may not appear any more, because a value before ends in a backslash
 	for i, c := range clauses {
 		if i > 0 {
 			b.WriteString(" AND ")
 		}
-		b.WriteString(c.field(n))
+		b.WriteString(c.field())
 		b.WriteByte(' ')
 		b.WriteString(string(c.Op))
 		switch {
 		case c.Op == IsNull || c.Op == IsNotNull:
 		case c.Numeric:
 			b.WriteByte(' ')
-			b.WriteString(formatNumber(n, c))
+			b.WriteString(formatNumber(c.Number))
 		case c.List != nil:
 			b.WriteByte(' ')
 			b.WriteString(formatList(c.List, reserved))
@@ -40,15 +40,12 @@ func Format(n Noun, clauses []Clause) string {
 }
 
 // String is the clause as a user may write it, for messages and tests.
-func (c Clause) String() string { return Format(Runs, []Clause{c}) }
+func (c Clause) String() string { return Format([]Clause{c}) }
 
 // field is the left side of the clause.
-func (c Clause) field(n Noun) string {
+func (c Clause) field() string {
 	if c.Kind == Attribute {
 		return c.Key
-	}
-	if n == LoggedModels {
-		return plural[c.Kind] + "." + quoteKey(c.Kind, c.Key)
 	}
 	return plural[c.Kind] + "." + quoteKey(c.Kind, c.Key)
 }
@@ -85,16 +82,17 @@ func isPlain(key string) bool {
 	return key != "" && key[0] != '_' && !neverNames[strings.ToUpper(key)]
 }
 
-func formatNumber(n Noun, c Clause) string {
+// formatNumber prints a number that the lexer reads; it knows no plus sign in exponents, and 1e999 is infinite.
+func formatNumber(v float64) string {
 	switch {
-	case math.IsInf(c.Number, 1):
+	case math.IsInf(v, 1):
 		return "1e999"
-	case math.IsInf(c.Number, -1):
+	case math.IsInf(v, -1):
 		return "-1e999"
-	case c.Number == math.Trunc(c.Number) && math.Abs(c.Number) < 1<<53 && (c.Number != 0 || !math.Signbit(c.Number)):
-		return strconv.FormatFloat(c.Number, 'f', -1, 64)
+	case v == math.Trunc(v) && math.Abs(v) < 1<<53 && (v != 0 || !math.Signbit(v)):
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	return strings.Replace(strconv.FormatFloat(c.Number, 'e', -1, 64), "e+", "e", 1)
+	return strings.Replace(strconv.FormatFloat(v, 'e', -1, 64), "e+", "e", 1)
 }
 
 // formatList prints a list with Python's escapes, so that no quote stands bare in it.

@@ -257,11 +257,11 @@ func excused(list []difference, n Noun, input string, want answer, ours error) s
 func compareFilter(n Noun, g golden, f goldenFilter, clauses []Clause, err error) string {
 	switch {
 	case f.Crash != "" && err == nil:
-		return fmt.Sprintf("MLflow crashes (%s), we read %s", f.Crash, Format(n, clauses))
+		return fmt.Sprintf("MLflow crashes (%s), we read %s", f.Crash, Format(clauses))
 	case f.Crash != "":
 		return "" // a 500 there, the caller's mistake here
 	case f.Error != "" && err == nil:
-		return fmt.Sprintf("MLflow says %q, we read %s", f.Error, Format(n, clauses))
+		return fmt.Sprintf("MLflow says %q, we read %s", f.Error, Format(clauses))
 	case f.Error != "":
 		if normal(f.Error) != normal(err.Error()) {
 			return fmt.Sprintf("MLflow says\n\t%q, we say\n\t%q", f.Error, err)
@@ -270,7 +270,7 @@ func compareFilter(n Noun, g golden, f goldenFilter, clauses []Clause, err error
 	case err != nil:
 		return fmt.Sprintf("MLflow reads %v, we say %q", f.Clauses, err)
 	case len(f.Clauses) != len(clauses):
-		return fmt.Sprintf("MLflow reads %v, we read %s", f.Clauses, Format(n, clauses))
+		return fmt.Sprintf("MLflow reads %v, we read %s", f.Clauses, Format(clauses))
 	}
 	for i, c := range clauses {
 		if !sameClause(n, f.Clauses[i], c) {

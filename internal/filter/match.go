@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -235,6 +234,3 @@ func (p *part) find(s string) int {
 	}
 	return -1
 }
-
-// Finite reports whether v can be a sort key of a number that is not NaN.
-func Finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
