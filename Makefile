@@ -3,7 +3,7 @@
 # make test    everything that must hold; installs what it needs under .cache/ and ui/node_modules/
 # make lint    formatting and static checks of Go, Python and TypeScript
 # make bench   the numbers beside their peers, into bench/RESULTS.md
-# make soak    the concurrent and crashing tests again and again, with the race detector
+# make soak    kills on the demo's traffic, its whole year twice, then the concurrent tests again and again with the race detector
 
 GO ?= go
 PYTHON ?= python3
@@ -120,7 +120,8 @@ lint-ui: $(CACHE)/ui.installed
 bench: build python
 	@for folder in $(dir $(wildcard bench/*/main.go)); do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
 
-soak: build
+soak:
+	TRIMTAB_SOAK=1 $(GO) test -count=1 -v -timeout 60m -run 'Kill|TheSameSeed' ./test/life
 	@for round in $$(seq $(SOAK_ROUNDS)); do echo "round $$round of $(SOAK_ROUNDS)"; \
 		$(GO) test -race -count=1 -shuffle=on -timeout 30m $(RACE) || exit 1; done
 

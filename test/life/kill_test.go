@@ -67,7 +67,7 @@ func TestKillWhileServingLosesNothing(t *testing.T) {
 	if len(answered) < 50 {
 		t.Fatalf("only %d answers before the kills", len(answered))
 	}
-	for id := range logged(t, s) {
+	for id := range logged(t, s, "toy") {
 		delete(answered, id)
 	}
 	if len(answered) > 0 {
@@ -75,10 +75,10 @@ func TestKillWhileServingLosesNothing(t *testing.T) {
 	}
 }
 
-// logged is the ids in the exported log.
-func logged(t *testing.T, s *server) map[string]bool {
+// logged is the ids in a deployment's exported log.
+func logged(t *testing.T, s *server, deployment string) map[string]bool {
 	t.Helper()
-	res, err := http.Get(s.url + "/api/v1/deployments/toy/log.parquet")
+	res, err := http.Get(s.url + "/api/v1/deployments/" + deployment + "/log.parquet")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,13 +129,19 @@ func (s *server) must(method, path string, in, out any) {
 	}
 }
 
-// idle waits until the project has no job.
+// idle waits until the toy has no job.
 func (s *server) idle() {
+	s.t.Helper()
+	s.idleOf("toy")
+}
+
+// idleOf waits until the project has no job.
+func (s *server) idleOf(project string) {
 	s.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
 		var out struct{ Idle bool }
-		s.must(http.MethodGet, "/api/v1/projects/toy/idle", nil, &out)
+		s.must(http.MethodGet, "/api/v1/projects/"+project+"/idle", nil, &out)
 		if out.Idle {
 			return
 		}

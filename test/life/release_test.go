@@ -23,8 +23,13 @@ func (s *server) rollout() (r rolloutState) {
 
 func (s *server) champion() int {
 	s.t.Helper()
+	return s.championOf("toy")
+}
+
+func (s *server) championOf(model string) int {
+	s.t.Helper()
 	var m struct{ Aliases map[string]int }
-	s.must(http.MethodGet, "/api/v1/models/toy", nil, &m)
+	s.must(http.MethodGet, "/api/v1/models/"+model, nil, &m)
 	return m.Aliases["champion"]
 }
 
