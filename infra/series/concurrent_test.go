@@ -19,8 +19,7 @@ import (
 // TestManyWriters logs with ten threads into one owner and with one each into fifty, while segments are written, merged and sealed,
 // charts drawn, owners deleted and backups made.
 func TestManyWriters(t *testing.T) {
-	s := openStore(t, Options{Dir: t.TempDir(), MemoryLimit: 300_000})
-	s.ownPoints = 3000
+	s := openStore(t, Options{Dir: t.TempDir(), MemoryLimit: 300_000, ownPoints: 3000})
 	const batches, size = 30, 40
 	var writers, others sync.WaitGroup
 	var ended atomic.Bool
@@ -162,12 +161,11 @@ func TestMain(m *testing.M) {
 
 // child appends with several threads for ever and says what was acknowledged: owner and step of each batch.
 func child(dir string) {
-	s, err := Open(context.Background(), Options{Dir: dir, MemoryLimit: 100_000})
+	s, err := Open(context.Background(), Options{Dir: dir, MemoryLimit: 100_000, ownPoints: 2000})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
-	s.ownPoints = 2000
 	var mu sync.Mutex
 	for thread := range 6 {
 		go func() {

@@ -192,7 +192,6 @@ func TestDamageIsNotTearing(t *testing.T) {
 func TestPowerOffAnywhere(t *testing.T) {
 	life := func(s *Store, m model, done func(d deed, err error)) {
 		r := rand.New(rand.NewPCG(7, 8))
-		s.ownPoints = 60
 		for i, d := range deeds(28) {
 			if i%6 == 3 {
 				for k := range 70 {
@@ -214,7 +213,7 @@ func TestPowerOffAnywhere(t *testing.T) {
 		_ = s.Close()
 	}
 	total := &frail{budget: -1}
-	s := openStore(t, Options{Dir: t.TempDir(), Disk: total})
+	s := openStore(t, Options{Dir: t.TempDir(), Disk: total, ownPoints: 60})
 	life(s, nil, func(_ deed, err error) { must(t, err) })
 	step := 1
 	if testing.Short() {
@@ -226,7 +225,7 @@ func TestPowerOffAnywhere(t *testing.T) {
 		disk := &frail{budget: budget}
 		m := model{}
 		var between *deed // maybe done
-		s, err := Open(t.Context(), Options{Dir: dir, Disk: disk})
+		s, err := Open(t.Context(), Options{Dir: dir, Disk: disk, ownPoints: 60})
 		if err == nil {
 			life(s, m, func(d deed, err error) {
 				if err == nil {
@@ -324,6 +323,36 @@ func TestFullMemory(t *testing.T) {
 		t.Fatal("the store is not what was acknowledged")
 	}
 	disk.set(false, false)
+}
+
+// TestFlushFailsAfterStart replays a log, fails to make segments of it, appends and crashes: the old log still counts.
+func TestFlushFailsAfterStart(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Disk: &frail{budget: -1}}
+	m := model{}
+	list := deeds(20)
+	for round := range 4 {
+		s := openStore(t, o)
+		if round > 0 {
+			if err := s.flush(); err == nil {
+				t.Fatal("there is no disk for segments, and the flush was fine")
+			}
+		}
+		for _, d := range list[round*5 : round*5+5] {
+			must(t, d.do(s))
+			m.do(d)
+		}
+		o.Dir = copyOf(t, o.Dir) // killed
+		o.Disk = noSegments{&frail{budget: -1}}
+		again := openStore(t, Options{Dir: copyOf(t, o.Dir)})
+		if !m.looksLike(t, again) {
+			t.Fatalf("after round %d the store is not what was acknowledged", round)
+		}
+		must(t, again.flush())
+		again = openStore(t, Options{Dir: copyOf(t, again.dir)})
+		if !m.looksLike(t, again) {
+			t.Fatalf("after round %d and a flush the store is not what was acknowledged", round)
+		}
+	}
 }
 
 type noSegments struct{ *frail }

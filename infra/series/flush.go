@@ -127,8 +127,7 @@ func (s *Store) freeze(bytes int64) (work *memory, floor uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.wal == nil {
-		floor = s.set.take()
-		s.replayed = logEnd{}
+		floor = s.set.take() // the next log file still names the one before: until the segments land, that one counts
 	}
 	s.frozen, s.frozenFloor, s.mem, s.deleted = s.mem, floor, newMemory(), map[string]bool{}
 	return s.frozen, floor, nil

@@ -226,12 +226,8 @@ func TestRandom(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(round), 4))
 			o := Options{Dir: t.TempDir(), MemoryLimit: 1 << 40}
-			reopen := func() *Store {
-				s := openStore(t, o)
-				s.ownPoints = []int64{5000, 20_000, defaultOwnPoints}[round%3]
-				return s
-			}
-			s := reopen()
+			o.ownPoints = []int64{5000, 20_000, 0}[round%3]
+			s := openStore(t, o)
 			m := model{}
 			owners := []string{"a", "b-1", "B_2", "0", "zz"}
 			keys := []string{"loss", "val/acc", "Größe", "a b", "x"}
@@ -287,12 +283,12 @@ func TestRandom(t *testing.T) {
 					delete(m, owner)
 				case action < 92:
 					must(t, s.Close())
-					s = reopen()
+					s = openStore(t, o)
 				case action < 95: // as after kill -9
 					crashed := s
 					must(t, crashed.Sync())
 					o.Dir = copyOf(t, o.Dir)
-					s = reopen()
+					s = openStore(t, o)
 				default:
 					m.check(t, s)
 				}

@@ -95,6 +95,14 @@ func (s *Store) logChain() ([]logEnd, error) {
 	for _, end := range chain {
 		used[end.number] = true
 	}
+	for _, number := range numbers {
+		if used[number] {
+			continue
+		}
+		if _, size, err := s.logHead(number); err == nil && size > logHeader {
+			return nil, corrupt(logName(number), "it has records, and no later file names it")
+		}
+	}
 	return chain, s.removeAll(s.path("log"), func(name string) bool {
 		number, ok := numberOf(name, "log")
 		return ok && !used[number]

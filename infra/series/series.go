@@ -60,6 +60,8 @@ type Options struct {
 	Metrics     prometheus.Registerer // none when nil
 	MemoryLimit int64                 // bytes of points held in memory before they become segments; 64 MiB when 0
 	Disk        FS                    // the real one when nil
+
+	ownPoints int64 // how many points give an owner a file of its own; the default when 0
 }
 
 // Store is a set of series. Its methods may be called by any number of goroutines.
@@ -119,6 +121,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.limit <= 0 {
 		s.limit = defaultMemoryLimit
+	}
+	if o.ownPoints > 0 {
+		s.ownPoints = o.ownPoints
 	}
 	if s.every <= 0 {
 		s.every = defaultSyncEvery
