@@ -6,6 +6,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/infra/queue"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
+	"github.com/trimtab-ml/trimtab/lifecycle/track"
 )
 
 // PredictRequest is the row form of a prediction request. The types of this file are read by nobody but the
@@ -42,6 +43,15 @@ func DescribePlain(r *route.Router) {
 	r.Describe(http.MethodGet, route.Prefix+"/projects/{project}/datasets/{dataset}/versions/{version}/profile.html", "Give the profile of a version as a page", nil, route.Body{Media: "text/html"})
 	r.Describe(http.MethodGet, route.Prefix+"/projects/{project}/datasets/{dataset}/versions/{version}/quarantine.parquet", "Give the rows that failed the contract", nil, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodGet, route.Prefix+"/models/{model}/versions/{version}/files/{path...}", "Give a file of a version", nil, route.Body{Media: "application/octet-stream"})
+	r.Describe(http.MethodPost, route.Prefix+"/runs/table", "Cells of runs: what a page shows and nothing else", &route.Body{Value: TableRequest{}}, route.Body{Value: TableAnswer{}})
+	r.Describe(http.MethodPost, route.Prefix+"/runs/charts", "Curves that fit a screen", &route.Body{Value: ChartRequest{}}, route.Body{Value: ChartAnswer{}})
+	r.Describe(http.MethodPost, route.Prefix+"/runs/export", "Every matching run as CSV", &route.Body{Value: TableRequest{}}, route.Body{Media: "text/csv"})
+	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/metrics/export", "Every point of a run, exactly: ?format=csv, arrow or parquet", nil, route.Body{Media: "text/csv"})
+	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Give an artifact of a run", nil, route.Body{Media: "application/octet-stream"})
+	r.Describe(http.MethodPut, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Store an artifact of a run", &route.Body{Media: "application/octet-stream"}, route.Body{Media: "application/octet-stream"})
+	r.Describe(http.MethodDelete, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Delete an artifact of a run, or a folder of them", nil, route.Body{Media: "application/octet-stream"})
+	r.Describe(http.MethodGet, route.Prefix+"/experiments/{experiment}/stream", "Follow what changes in an experiment", nil, route.Body{Media: stream, Value: track.Change{}})
+	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/stream", "Follow what changes about a run", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodPost, route.Prefix+"/models/{model}/versions/{version}/score", "Score a file of rows offline", &route.Body{Media: mediaParquet}, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodGet, route.Prefix+"/events/stream", "Follow what happens, from Last-Event-ID on", nil, route.Body{Media: stream, Value: govern.Event{}})
 	r.Describe(http.MethodGet, route.Prefix+"/jobs/stream", "Follow every job", nil, route.Body{Media: stream, Value: queue.Job{}})
