@@ -192,7 +192,7 @@ logged = [
 
 OPS = ["=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "like", "iLike", "NOT LIKE", "==", "<>", "~", "IN", "NOT IN", "RLIKE"]
 VALUES = ["1", "-1", "0.5", ".5", "1.", "-2.5e3", "1e5", "1E-2", "1e+5", "0x1F", "1e999", "'abc'", '"abc"', "`abc`", "abc", "''", "'a%'"]
-VALUES += ["'%C'", "'a_c'", "'A%c'", "'it''s'", "'it\\'s'", "\"it's\"", "'say \"hi\"'", "'a\\c'", "('a')", "('a', 'b')", "('a',)", "()", "(1)"]
+VALUES += ["'%C'", "'a_c'", "'A%c'", "'it''s'", "'it\\'s'", '"it\'s"', "'say \"hi\"'", "'a\\c'", "('a')", "('a', 'b')", "('a',)", "()", "(1)"]
 VALUES += ["('a', 1)", "(a)", "('a' 'b')", "('a', ('b'))", "true", "NULL", "null", "-", "'äö'", "'Ä%'", "nan", "'nan'", "inf", "1_000", "- 1"]
 SHAPES = [
     "", " ", "\n", "AND", "and AND", "{0}", "{0} AND", "AND {0}", "{0} AND {1}", "{0} and {1}", "{0} {1}", "{0}, {1}", "{0} OR {1}", "{0} or {1}",
@@ -241,7 +241,13 @@ NOUNS = {
         "bare": ["name", "version_number", "run_id", "source_path", "version", "current_stage", "creation_timestamp", "`name`", '"run_id"'],
         "words": ["attribute", "tag", "tags", "attributes", "params"],
         "keys": ["name", "stage", "version_number", "`mlflow.prompt.is_prompt`"],
-        "clauses": ["name = 'churn_2'", "version_number > 2", "tags.stage = 'dev'", "run_id IN ('" + runs[1]["id"] + "')", "source_path LIKE 's3://b/1%'"]
+        "clauses": [
+            "name = 'churn_2'",
+            "version_number > 2",
+            "tags.stage = 'dev'",
+            "run_id IN ('" + runs[1]["id"] + "')",
+            "source_path LIKE 's3://b/1%'",
+        ]
         + ["tags.`mlflow.prompt.is_prompt` = 'true'", "version_number = '3'", "version_number <= 2.0", "name NOT IN ('Churn')"],
     },
     "logged_models": {
@@ -249,7 +255,14 @@ NOUNS = {
         + ["last_updated_timestamp", "last_updated_timestamp_ms", "foo", "`name`", "experiment_id"],
         "words": ["attributes", "metrics", "params", "tags", "attribute", "metric", "Tags"],
         "keys": ["name", "acc", "t", "p.q", "`p.q`", "creation_timestamp_ms"],
-        "clauses": ["name = 'model'", "metrics.acc > 0.3", "params.`p.q` = 'ABC'", "tags.t LIKE 'a%'", "model_type = 'agent'", "creation_time >= 1002"]
+        "clauses": [
+            "name = 'model'",
+            "metrics.acc > 0.3",
+            "params.`p.q` = 'ABC'",
+            "tags.t LIKE 'a%'",
+            "model_type = 'agent'",
+            "creation_time >= 1002",
+        ]
         + ["name IN ('model', 'Model')", "source_run_id = '" + runs[1]["id"] + "'", "tags.t ilike 'A%'", "name NOT IN ('model')"],
     },
 }
@@ -273,16 +286,41 @@ def filters(noun):
     some |= {"logged_models": ["name", "creation_time", "metrics.acc", "params.`p.q`", "tags.t"]}
     for left in some[noun]:
         out += [f"{left} {op} {v}" for op in OPS for v in ("1", "'abc'", "('abc', 'x')")]
-        out += [f"{left} = {v}" for v in VALUES] + [f"{left} IN {v}" for v in VALUES if v.startswith("(")] + [f"{left} LIKE {v}" for v in VALUES[11:24]]
-        out += [f"{left} IS NULL", f"{left} IS NOT NULL", f"{left} is  not\nnull AND {a}", f"{left}='abc'", f"{left}IN('abc')", f"{left} NOT  IN ('a')"]
+        out += (
+            [f"{left} = {v}" for v in VALUES] + [f"{left} IN {v}" for v in VALUES if v.startswith("(")] + [f"{left} LIKE {v}" for v in VALUES[11:24]]
+        )
+        out += [
+            f"{left} IS NULL",
+            f"{left} IS NOT NULL",
+            f"{left} is  not\nnull AND {a}",
+            f"{left}='abc'",
+            f"{left}IN('abc')",
+            f"{left} NOT  IN ('a')",
+        ]
         out += [f"{left} IN ('abc') AND {a}", f"{a} AND {left} NOT IN ('abc')", f"{left} = 'abc' AND {a} AND {b}"]
     return list(dict.fromkeys(out))
 
 
 def orders(noun):
     n = NOUNS[noun]
-    fields_ = n["bare"] + fields(n["words"][:9], n["keys"][:4]) + ["timestamp", "metrics.`val/loss 1`", 'metrics."val/loss 1"', "params.`learning.rate`"]
-    fields_ += ["tags.`other key`", "metrics.m x", "1", "'x'", "", " ", "a b c", "metrics.m; DROP", "order", "f(x)", "`a", "metrics.m, params.p", "(name)"]
+    fields_ = (
+        n["bare"] + fields(n["words"][:9], n["keys"][:4]) + ["timestamp", "metrics.`val/loss 1`", 'metrics."val/loss 1"', "params.`learning.rate`"]
+    )
+    fields_ += [
+        "tags.`other key`",
+        "metrics.m x",
+        "1",
+        "'x'",
+        "",
+        " ",
+        "a b c",
+        "metrics.m; DROP",
+        "order",
+        "f(x)",
+        "`a",
+        "metrics.m, params.p",
+        "(name)",
+    ]
     out = [[f] for f in fields_]
     out += [[f"{f} {d}"] for f in fields_ for d in ("ASC", "desc", "DESCENDING", "DESC NULLS LAST")]
     plain = n["bare"][:4]
@@ -358,18 +396,20 @@ for noun, (rows, parse, search) in SEARCH.items():
     }
     position = {row["id"]: i for i, row in enumerate(rows)}
     for f in filters(noun):
-        found = answer(lambda f=f: sorted(position[i] for i in search(f)))
+        found = answer(lambda f=f, search=search, position=position: sorted(position[i] for i in search(f)))
         if "ok" in found:
             found = {"clauses": parse(f), "found": found["ok"]}
         table["filters"].append({"filter": f} | found)
     if noun == "logged_models":
-        asked = [[{"field_name": f}] for f in NOUNS[noun]["bare"] + ["metrics.acc", "metrics.none", "params.p", "tags.t", "metric.x", "attributes.name"]]
+        asked = [
+            [{"field_name": f}] for f in NOUNS[noun]["bare"] + ["metrics.acc", "metrics.none", "params.p", "tags.t", "metric.x", "attributes.name"]
+        ]
         asked += [[{"field_name": f[0]["field_name"], "ascending": a}] for f in asked for a in (True, False)]
         asked += [[{"field_name": "metrics.acc", "dataset_name": "d", "ascending": False}], [{"field_name": "name"}, {"field_name": "creation_time"}]]
     else:
         asked = orders(noun)
     for o in [None] + asked:
-        found = answer(lambda o=o: [position[i] for i in search("", o)])
+        found = answer(lambda o=o, search=search, position=position: [position[i] for i in search("", o)])
         table["orders"].append({"order_by": o} | ({"found": found["ok"]} if "ok" in found else found))
     with open(f"{here}/{noun}.json", "w") as out:
         head = {k: table[k] for k in ("made_by",)}
