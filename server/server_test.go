@@ -71,7 +71,7 @@ func TestStartAndStopTwice(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"/health": "OK", "/ready": "OK", "/version": "1.2.3"} {
+	for path, want := range map[string]string{"/health": "OK", "/ready": "OK", "/version": "3.17.2"} {
 		if status, body := get(t, s.URL()+path); status != 200 || body != want {
 			t.Errorf("%s: %d %q", path, status, body)
 		}

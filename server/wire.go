@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trimtab-ml/trimtab/api/inference"
+	"github.com/trimtab-ml/trimtab/api/mlflow"
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/infra/blob"
@@ -170,7 +171,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		routes.Token = token
 	}
 	p.router = route.New(routes)
-	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Metrics: metrics})
+	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Compatible: mlflow.Version, Metrics: metrics})
 	native.RegisterEvents(p.router, events)
 	native.RegisterJobs(p.router, jobs)
 	native.RegisterProjects(p.router, projects)
@@ -188,6 +189,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterMonitors(p.router, watch)
 	native.RegisterWeb(p.router)
 	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log})
+	mlflow.Register(p.router, mlflow.Services{Track: runs, Registry: models})
 	native.DescribePlain(p.router)
 
 	// ---- start: handlers of jobs are registered by now

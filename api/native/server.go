@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"runtime"
@@ -14,9 +15,10 @@ import (
 
 // ServerOptions is what the server tells about itself.
 type ServerOptions struct {
-	Version string
-	Metrics *prometheus.Registry
-	Ready   func() error // nil = ready once it answers
+	Version    string
+	Compatible string // what /version says: MLflow's clients read it to know what they may ask; "" = Version
+	Metrics    *prometheus.Registry
+	Ready      func() error // nil = ready once it answers
 }
 
 // RegisterServer adds /health, /ready, /version and /metrics.
@@ -37,7 +39,7 @@ func RegisterServer(r *route.Router, o ServerOptions) {
 		return route.Access{Action: "server." + action, Resource: "server", Audit: route.Public}
 	}
 	r.Handle(http.MethodGet, "/health", public("health"), say("OK"))
-	r.Handle(http.MethodGet, "/version", public("version"), say(o.Version))
+	r.Handle(http.MethodGet, "/version", public("version"), say(cmp.Or(o.Compatible, o.Version)))
 	r.Handle(http.MethodGet, "/ready", public("ready"), func(w http.ResponseWriter, req *http.Request) {
 		if o.Ready != nil {
 			if err := o.Ready(); err != nil {
