@@ -33,7 +33,7 @@ type world struct {
 // each runs a test on both catalogs.
 func each(t *testing.T, f func(t *testing.T, ctx context.Context, w *world)) {
 	catalogtest.Each(t, []fs.FS{govern.Schema, track.Schema, registry.Schema}, func(t *testing.T, db *catalog.DB) {
-		dir := t.TempDir()
+		ctx, dir := t.Context(), t.TempDir()
 		blobs, err := blob.NewFile(filepath.Join(dir, "blobs"), blob.Disk{})
 		must(t, err)
 		events := govern.New(db)
@@ -47,7 +47,7 @@ func each(t *testing.T, f func(t *testing.T, ctx context.Context, w *world)) {
 		w := &world{runs: runs, artifacts: artifacts, deployed: map[string]string{}, db: db}
 		w.Service = registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts,
 			InUse: func(_ context.Context, model string) (string, error) { return w.deployed[model], nil }})
-		f(t, t.Context(), w)
+		f(t, ctx, w)
 	})
 }
 
@@ -64,6 +64,21 @@ func refuses(t *testing.T, err error, code fault.Code, part string) {
 	if !fault.Is(err, code) || !strings.Contains(err.Error(), part) {
 		t.Errorf("got %v, want %s with %q", err, code, part)
 	}
+}
+
+func (w *world) run(t *testing.T, ctx context.Context) *track.Run {
+	t.Helper()
+	r, err := w.runs.CreateRun(ctx, track.NewRun{ExperimentID: "0"})
+	must(t, err)
+	return r
+}
+
+// put stores a file below an artifact address.
+func (w *world) put(t *testing.T, ctx context.Context, uri, name, content string) {
+	t.Helper()
+	root := strings.TrimPrefix(uri, "mlflow-artifacts:/")
+	_, err := w.artifacts.PutArtifact(ctx, root+"/"+name, strings.NewReader(content), track.Expect{})
+	must(t, err)
 }
 
 func TestModelsAreNames(t *testing.T) {
@@ -225,6 +240,138 @@ func TestDeletedVersionsLeaveTheirNumber(t *testing.T) {
 		v, err := w.CreateVersion(ctx, registry.NewVersion{Model: "m", Source: "s3://b/c"})
 		if err != nil || v.Version != 3 {
 			t.Errorf("next version %+v, %v; want 3", v, err)
+		}
+	})
+}
+
+// TestSnapshot registers what a run wrote and then takes the run's files away.
+func TestSnapshot(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "m", 0)
+		run := w.run(t, ctx)
+		w.put(t, ctx, run.ArtifactURI, "model/MLmodel", "flavors:\n  python_function: {loader_module: mlflow.sklearn}\n  sklearn: {pickled_model: model.pkl}\n")
+		w.put(t, ctx, run.ArtifactURI, "model/model.pkl", "not really")
+		v, err := w.CreateVersion(ctx, registry.NewVersion{Model: "m", Source: "runs:/" + run.ID + "/model", RunID: run.ID})
+		must(t, err)
+		if v.Format != "sklearn" || len(v.Files) != 2 || v.RunID != run.ID || v.Stage != registry.StageNone || v.State != registry.Registered {
+			t.Errorf("registered %+v", v)
+		}
+		must(t, w.artifacts.DeleteArtifacts(ctx, strings.TrimPrefix(run.ArtifactURI, "mlflow-artifacts:/")))
+		uri, err := w.DownloadURI(ctx, "m", 1)
+		if err != nil || uri != "mlflow-artifacts:/versions/"+v.Digest {
+			t.Errorf("download from %q, %v", uri, err)
+		}
+		files, err := w.artifacts.Tree(ctx, strings.TrimPrefix(uri, "mlflow-artifacts:/"))
+		if err != nil || len(files) != 2 {
+			t.Errorf("files of the version: %v, %v", files, err)
+		}
+		_, err = w.LoadPackage(ctx, "m", 1)
+		refuses(t, err, fault.FormatNotServed, "sklearn")
+		again, err := w.CreateVersion(ctx, registry.NewVersion{Model: "m", Source: "models:/m/1"})
+		if err != nil || again.Digest != v.Digest || again.RunID != run.ID || again.Source != "models:/m/1" {
+			t.Errorf("registered from a version: %+v, %v", again, err)
+		}
+	})
+}
+
+func TestSourcesMustLieWhereTheyBelong(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		w.model(t, ctx, "m", 0)
+		run, other := w.run(t, ctx), w.run(t, ctx)
+		tests := []struct {
+			name string
+			n    registry.NewVersion
+			part string // of the refusal; "" = accepted
+		}{
+			{"object store", registry.NewVersion{Source: "s3://bucket/model"}, ""},
+			{"own run", registry.NewVersion{Source: run.ArtifactURI + "/model", RunID: run.ID}, ""},
+			{"run of a run", registry.NewVersion{Source: "runs:/" + run.ID + "/model", RunID: run.ID}, ""},
+			{"run without its id", registry.NewVersion{Source: "runs:/" + run.ID + "/model"}, "The run_id request parameter must identify"},
+			{"another run", registry.NewVersion{Source: "runs:/" + run.ID + "/model", RunID: other.ID}, "The run_id request parameter must identify"},
+			{"artifacts of another run", registry.NewVersion{Source: run.ArtifactURI, RunID: other.ID}, "The run_id request parameter must identify"},
+			{"artifacts of nobody", registry.NewVersion{Source: run.ArtifactURI}, "The run_id request parameter must identify"},
+			{"a run that is not there", registry.NewVersion{Source: run.ArtifactURI, RunID: strings.Repeat("0", 32)}, "The run_id request parameter must identify"},
+			{"out of the run", registry.NewVersion{Source: run.ArtifactURI + "/../x", RunID: run.ID}, "without relative path references"},
+			{"out of the run, escaped", registry.NewVersion{Source: run.ArtifactURI + "/%252e%252e/x", RunID: run.ID}, "without relative path references"},
+			{"the disk", registry.NewVersion{Source: "/etc/passwd"}, "To use a local path"},
+			{"the disk by URL", registry.NewVersion{Source: "file:///etc", RunID: run.ID}, "To use a local path"},
+			{"a model by id without it", registry.NewVersion{Source: "models:/m-" + strings.Repeat("0", 32)}, "The model_id request parameter must identify"},
+			{"a model that is not there", registry.NewVersion{Source: "models:/zz/1"}, "not found"},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				tt.n.Model = "m"
+				_, err := w.CreateVersion(ctx, tt.n)
+				if tt.part == "" {
+					must(t, err)
+				} else if err == nil || !strings.Contains(err.Error(), tt.part) || fault.Is(err, fault.Internal) {
+					t.Errorf("got %v, want %q", err, tt.part)
+				}
+			})
+		}
+	})
+}
+
+func TestSearch(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		for _, name := range []string{"alpha", "Beta", "gamma"} {
+			w.model(t, ctx, name, 2)
+		}
+		must(t, w.SetModelTag(ctx, "Beta", track.Tag{Key: "team", Value: "x"}))
+		must(t, w.SetVersionTag(ctx, "gamma", 1, track.Tag{Key: "ok", Value: "yes"}))
+		_, err := w.CreateModel(ctx, registry.NewModel{Name: "prompt", Tags: []track.Tag{{Key: registry.IsPrompt, Value: "true"}}})
+		must(t, err)
+		models := func(filter string, orders ...string) []string {
+			t.Helper()
+			found, _, err := w.SearchModels(ctx, track.Search{Filter: filter, OrderBy: orders})
+			must(t, err)
+			names := []string{}
+			for _, m := range found {
+				names = append(names, m.Name)
+			}
+			return names
+		}
+		for _, tt := range []struct {
+			filter, order string
+			want          []string
+		}{
+			{"", "", []string{"Beta", "alpha", "gamma"}},
+			{"", "name DESC", []string{"gamma", "alpha", "Beta"}},
+			{"name ILIKE 'b%'", "", []string{"Beta"}},
+			{"name LIKE 'b%'", "", []string{}},
+			{"tags.team = 'x'", "", []string{"Beta"}},
+			{"tags.team != 'y'", "", []string{"Beta"}}, // a condition on a tag asks for the tag
+			{"tags.`mlflow.prompt.is_prompt` = 'true'", "", []string{"prompt"}},
+			{"name != 'alpha' AND tag.`mlflow.prompt.is_prompt` != 'true'", "", []string{"Beta", "gamma"}},
+		} {
+			orders := []string{}
+			if tt.order != "" {
+				orders = append(orders, tt.order)
+			}
+			if got := models(tt.filter, orders...); !slices.Equal(got, tt.want) {
+				t.Errorf("%s order %s: %v, want %v", tt.filter, tt.order, got, tt.want)
+			}
+		}
+		_, _, err = w.SearchModels(ctx, track.Search{MaxResults: 1001})
+		refuses(t, err, fault.Invalid, "It must be at most 1000, but got value 1001")
+		versions, _, err := w.SearchVersions(ctx, track.Search{Filter: "name = 'gamma'", OrderBy: []string{"version_number ASC"}})
+		if err != nil || len(versions) != 2 || versions[0].Version != 1 || versions[0].Tags["ok"] != "yes" {
+			t.Errorf("versions of gamma: %v, %v", versions, err)
+		}
+		// Pages of two, until the last.
+		seen, token := []string{}, ""
+		for range 9 {
+			page, next, err := w.SearchVersions(ctx, track.Search{MaxResults: 2, PageToken: token, OrderBy: []string{"name ASC"}})
+			must(t, err)
+			for _, v := range page {
+				seen = append(seen, v.Model)
+			}
+			if token = next; token == "" {
+				break
+			}
+		}
+		if want := []string{"Beta", "Beta", "alpha", "alpha", "gamma", "gamma"}; !slices.Equal(seen, want) {
+			t.Errorf("pages gave %v, want %v", seen, want)
 		}
 	})
 }
