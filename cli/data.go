@@ -66,22 +66,14 @@ func newDataListCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list struct {
-				Items []*data.Version `json:"items"`
-			}
-			if err := client.Get(cmd.Context(), Path("projects", project, "datasets"), &list); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(list)
-			}
-			rows := [][]string{}
-			for _, v := range list.Items {
-				rows = append(rows, []string{v.Dataset, strconv.Itoa(v.Number), term.Count(v.Rows), strconv.Itoa(len(v.Schema)), quarantinedText(f, v.Quarantined),
-					strconv.Itoa(len(v.Parts)), term.Bytes(v.Bytes), term.Ago(v.CreatedAt, time.Now())})
-			}
-			f.IO.Table([]string{"DATASET", "VERSION", "ROWS", "COLUMNS", "QUARANTINED", "PARTS", "STORED", "CREATED"}, rows)
-			return nil
+			return show(cmd, f, client, Path("projects", project, "datasets"), func(list *items[*data.Version]) {
+				rows := [][]string{}
+				for _, v := range list.Items {
+					rows = append(rows, []string{v.Dataset, strconv.Itoa(v.Number), term.Count(v.Rows), strconv.Itoa(len(v.Schema)), quarantinedText(f, v.Quarantined),
+						strconv.Itoa(len(v.Parts)), term.Bytes(v.Bytes), term.Ago(v.CreatedAt, time.Now())})
+				}
+				f.IO.Table([]string{"DATASET", "VERSION", "ROWS", "COLUMNS", "QUARANTINED", "PARTS", "STORED", "CREATED"}, rows)
+			})
 		}}
 	cmd.Flags().StringVar(&named, "project", "", "the project; default the only one")
 	return cmd
@@ -125,9 +117,7 @@ func newDataShowCommand(f *Factory) *cobra.Command {
 			}
 			f.IO.Printf("\n")
 			f.IO.Table([]string{"PART", "KIND", "ROWS", "STORED", "BLOB"}, parts)
-			var list struct {
-				Items []*data.Version `json:"items"`
-			}
+			var list items[*data.Version]
 			if err := client.Get(cmd.Context(), strings.TrimSuffix(path, "/"+strconv.Itoa(v.Number)), &list); err != nil {
 				return err
 			}
@@ -160,15 +150,8 @@ func newDataDiffCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var d data.Diff
-			if err := client.Get(cmd.Context(), Path("projects", project, "datasets", args[0], "diff")+"?"+url.Values{"from": {args[1]}, "to": {args[2]}}.Encode(), &d); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(d)
-			}
-			printDataDiff(f, &d)
-			return nil
+			path := Path("projects", project, "datasets", args[0], "diff") + "?" + url.Values{"from": {args[1]}, "to": {args[2]}}.Encode()
+			return show(cmd, f, client, path, func(d *data.Diff) { printDataDiff(f, d) })
 		}}
 	cmd.Flags().StringVar(&o.project, "project", "", "the project; default the only one")
 	return cmd
@@ -228,20 +211,14 @@ func newDataProfileCommand(f *Factory) *cobra.Command {
 				f.IO.Sayf("profile of %s version %d in %s\n", v.Dataset, v.Number, html)
 				return nil
 			}
-			var p data.Profile
-			if err := client.Get(cmd.Context(), path+"/profile", &p); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(p)
-			}
-			rows := make([][]string, len(p.Columns))
-			for i := range p.Columns {
-				rows[i] = profileRow(&p.Columns[i], p.Rows)
-			}
-			f.IO.Sayf("%s version %d, %s rows\n", v.Dataset, v.Number, term.Count(p.Rows))
-			f.IO.Table([]string{"COLUMN", "TYPE", "UNIT", "MISSING %", "DISTINCT", "MEAN", "SD", "MIN", "MEDIAN", "MAX", "MOST FREQUENT"}, rows)
-			return nil
+			return show(cmd, f, client, path+"/profile", func(p *data.Profile) {
+				rows := make([][]string, len(p.Columns))
+				for i := range p.Columns {
+					rows[i] = profileRow(&p.Columns[i], p.Rows)
+				}
+				f.IO.Sayf("%s version %d, %s rows\n", v.Dataset, v.Number, term.Count(p.Rows))
+				f.IO.Table([]string{"COLUMN", "TYPE", "UNIT", "MISSING %", "DISTINCT", "MEAN", "SD", "MIN", "MEDIAN", "MAX", "MOST FREQUENT"}, rows)
+			})
 		}}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&html, "html", "", "write a report to this file instead: one page, no raw rows")
@@ -281,6 +258,13 @@ func profileRow(c *data.ColumnProfile, rows int64) []string {
 	return []string{c.Name, string(c.Kind), c.Unit, missing, distinct, mean, sd, at[0], at[0.5], at[1], most}
 }
 
+// quarantined is the API's answer about rows in quarantine.
+type quarantined struct {
+	Total   int64                   `json:"total"`
+	Reasons []data.QuarantineReason `json:"reasons"`
+	Items   []data.QuarantinedRow   `json:"items"`
+}
+
 func newDataQuarantineCommand(f *Factory) *cobra.Command {
 	var o dataOptions
 	var out string
@@ -299,28 +283,18 @@ func newDataQuarantineCommand(f *Factory) *cobra.Command {
 				f.IO.Sayf("%s rows of %s version %d in %s\n", term.Count(v.Quarantined), v.Dataset, v.Number, out)
 				return nil
 			}
-			var list struct {
-				Total   int64                   `json:"total"`
-				Reasons []data.QuarantineReason `json:"reasons"`
-				Items   []data.QuarantinedRow   `json:"items"`
-			}
-			if err := client.Get(cmd.Context(), path+"/quarantine?limit="+strconv.Itoa(limit), &list); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(list)
-			}
-			rows := make([][]string, len(list.Items))
-			for i, r := range list.Items {
-				at := fmt.Sprintf("line %d", r.Line)
-				if r.Line == 0 {
-					at = fmt.Sprintf("row %d", r.Record)
+			return show(cmd, f, client, path+"/quarantine?limit="+strconv.Itoa(limit), func(list *quarantined) {
+				rows := make([][]string, len(list.Items))
+				for i, r := range list.Items {
+					at := fmt.Sprintf("line %d", r.Line)
+					if r.Line == 0 {
+						at = fmt.Sprintf("row %d", r.Record)
+					}
+					rows[i] = []string{r.Source, at, r.Reason}
 				}
-				rows[i] = []string{r.Source, at, r.Reason}
-			}
-			f.IO.Sayf("%s of %s rows in quarantine of %s version %d\n", term.Count(int64(len(rows))), term.Count(list.Total), v.Dataset, v.Number)
-			f.IO.Table([]string{"SOURCE", "AT", "REASON"}, rows)
-			return nil
+				f.IO.Sayf("%s of %s rows in quarantine of %s version %d\n", term.Count(int64(len(rows))), term.Count(list.Total), v.Dataset, v.Number)
+				f.IO.Table([]string{"SOURCE", "AT", "REASON"}, rows)
+			})
 		}}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "write all of them to this Parquet file instead")
@@ -336,16 +310,10 @@ func newDataSuggestCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var s native.SuggestedContract
-			if err := client.Get(cmd.Context(), path+"/suggest", &s); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(s)
-			}
-			f.IO.Sayf("what %s version %d would pass; correct it, then put it under data.%s of trimtab.yaml\n", v.Dataset, v.Number, v.Dataset)
-			f.IO.Printf("%s", s.YAML)
-			return nil
+			return show(cmd, f, client, path+"/suggest", func(s *native.SuggestedContract) {
+				f.IO.Sayf("what %s version %d would pass; correct it, then put it under data.%s of trimtab.yaml\n", v.Dataset, v.Number, v.Dataset)
+				f.IO.Printf("%s", s.YAML)
+			})
 		}}
 	o.flags(cmd)
 	return cmd

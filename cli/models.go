@@ -31,21 +31,13 @@ func newModelsListCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list struct {
-				Items []*registry.Model `json:"items"`
-			}
-			if err := client.Get(cmd.Context(), "models", &list); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(list)
-			}
-			rows := [][]string{}
-			for _, m := range list.Items {
-				rows = append(rows, []string{m.Name, m.Project, strconv.Itoa(m.LastVersion), versionText(m.Aliases[registry.Champion]), versionText(m.Aliases[registry.Candidate])})
-			}
-			f.IO.Table([]string{"MODEL", "PROJECT", "VERSIONS", "CHAMPION", "CANDIDATE"}, rows)
-			return nil
+			return show(cmd, f, client, "models", func(list *items[*registry.Model]) {
+				rows := [][]string{}
+				for _, m := range list.Items {
+					rows = append(rows, []string{m.Name, m.Project, strconv.Itoa(m.LastVersion), versionText(m.Aliases[registry.Champion]), versionText(m.Aliases[registry.Candidate])})
+				}
+				f.IO.Table([]string{"MODEL", "PROJECT", "VERSIONS", "CHAMPION", "CANDIDATE"}, rows)
+			})
 		}}
 }
 
@@ -66,39 +58,27 @@ func newModelsShowCommand(f *Factory) *cobra.Command {
 				return err
 			}
 			if version > 0 {
-				v, err := getVersion(cmd, client, args[0], version)
-				if err != nil {
-					return err
+				return show(cmd, f, client, versionPath(args[0], version), func(v *native.VersionDetail) { printVersion(f, v) })
+			}
+			return show(cmd, f, client, Path("models", args[0], "versions"), func(list *items[*registry.Version]) {
+				rows := [][]string{}
+				for _, v := range list.Items {
+					rows = append(rows, []string{versionText(v.Version), v.State, strings.Join(v.Aliases, ","), v.CreatedAt.Format("2006-01-02 15:04"), strconv.Itoa(v.Training.FitRows), mainMetrics(v), v.Cause})
 				}
-				if f.JSON {
-					return f.IO.JSON(v)
-				}
-				showVersion(f, v)
-				return nil
-			}
-			var list struct {
-				Items []*registry.Version `json:"items"`
-			}
-			if err := client.Get(cmd.Context(), Path("models", args[0], "versions"), &list); err != nil {
-				return err
-			}
-			if f.JSON {
-				return f.IO.JSON(list)
-			}
-			rows := [][]string{}
-			for _, v := range list.Items {
-				rows = append(rows, []string{versionText(v.Version), v.State, strings.Join(v.Aliases, ","), v.CreatedAt.Format("2006-01-02 15:04"), strconv.Itoa(v.Training.FitRows), mainMetrics(v), v.Cause})
-			}
-			f.IO.Table([]string{"VERSION", "STATE", "ALIASES", "CREATED", "ROWS", "HELD-OUT METRICS", "CAUSE"}, rows)
-			return nil
+				f.IO.Table([]string{"VERSION", "STATE", "ALIASES", "CREATED", "ROWS", "HELD-OUT METRICS", "CAUSE"}, rows)
+			})
 		}}
 	cmd.Flags().IntVar(&version, "version", 0, "show this version")
 	return cmd
 }
 
+func versionPath(model string, version int) string {
+	return Path("models", model, "versions", strconv.Itoa(version))
+}
+
 func getVersion(cmd *cobra.Command, client *Client, model string, version int) (*native.VersionDetail, error) {
 	v := &native.VersionDetail{}
-	return v, client.Get(cmd.Context(), Path("models", model, "versions", strconv.Itoa(version)), v)
+	return v, client.Get(cmd.Context(), versionPath(model, version), v)
 }
 
 // mainMetrics is the few numbers that a line has room for.
@@ -112,7 +92,7 @@ func mainMetrics(v *registry.Version) string {
 	return strings.Join(out, ", ")
 }
 
-func showVersion(f *Factory, v *native.VersionDetail) {
+func printVersion(f *Factory, v *native.VersionDetail) {
 	f.IO.Fields([][2]string{
 		{"Version", fmt.Sprintf("%s v%d %s", v.Model, v.Version.Version, strings.Join(v.Aliases, ", "))},
 		{"State", v.State},
