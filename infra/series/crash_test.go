@@ -93,7 +93,7 @@ func (m model) looksLike(t *testing.T, s *Store) bool {
 func TestLogCutAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, Options{Dir: dir, Disk: &frail{budget: -1}})
-	list := deeds(24)
+	list := deeds(13)
 	var ends []int64
 	for _, d := range list {
 		must(t, d.do(s))

@@ -18,6 +18,7 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Add("")
 	f.Add("AQ")
+	f.Add(After(Point{}).String() + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := ParseCursor(text)
 		if err != nil {

@@ -218,14 +218,14 @@ var odd = []float64{math.NaN(), math.Float64frombits(0x7FF0000000000001), math.F
 
 // TestRandom does random things to a store and to the model, and compares them.
 func TestRandom(t *testing.T) {
-	rounds, operations := 6, 140
+	rounds, operations := 4, 90
 	if testing.Short() {
 		rounds = 2
 	}
 	for round := range rounds {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(round), 4))
-			o := Options{Dir: t.TempDir(), MemoryLimit: 1 << 40}
+			o := Options{Dir: t.TempDir(), MemoryLimit: 1 << 40, Disk: &frail{budget: -1}}
 			o.ownPoints = []int64{5000, 20_000, 0}[round%3]
 			s := openStore(t, o)
 			m := model{}

@@ -136,8 +136,11 @@ func ParseCursor(text string) (Cursor, error) {
 		return Cursor{}, nil
 	}
 	if len(text) <= 64 {
-		if b, err := base64.RawURLEncoding.Strict().DecodeString(text); err == nil && len(b) == 1+pointSize && b[0] == cursorVersion {
-			return After(getPoint(b[1:])), nil
+		b, err := base64.RawURLEncoding.DecodeString(text)
+		if err == nil && len(b) == 1+pointSize && b[0] == cursorVersion {
+			if c := After(getPoint(b[1:])); c.String() == text { // the decoder overlooks line ends
+				return c, nil
+			}
 		}
 	}
 	return Cursor{}, fault.New(fault.Invalid, "%.80q is not a place in a history", text).WithHint("give back the cursor of the page before, unchanged")
