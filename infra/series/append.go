@@ -68,13 +68,14 @@ func (s *Store) makeRoom() error {
 	return nil
 }
 
-// do puts a call in the queue and returns when someone, maybe this caller, has written it.
-func (s *Store) do(c *call) error {
+// do puts calls in the queue and returns when someone, maybe this caller, has written them. They share their fate.
+func (s *Store) do(calls ...*call) error {
 	s.queueMu.Lock()
-	s.queue = append(s.queue, c)
+	s.queue = append(s.queue, calls...)
 	s.queueMu.Unlock()
 	s.commit.Lock()
 	defer s.commit.Unlock()
+	c := calls[0]
 	if !c.done {
 		s.queueMu.Lock()
 		batch := s.queue
@@ -108,11 +109,13 @@ func (s *Store) write(batch []*call) {
 		s.resolve(c)
 	}
 	s.mu.Unlock()
-	for _, c := range batch {
+	stored := 0 // calls up to the last that is not a Delete
+	for i, c := range batch {
 		if c.remove {
 			buf = appendDelete(buf, c.owner, hide)
 		} else {
 			buf = l.appendPoints(buf, c, &added)
+			stored = i + 1
 		}
 	}
 	err = l.write(buf)
@@ -130,7 +133,7 @@ func (s *Store) write(batch []*call) {
 		if c.remove {
 			s.hideOwner(c.owner, hide)
 			// What the batch says of the owner after this belongs to a new table.
-			for _, later := range batch[i+1:] {
+			for _, later := range batch[min(i+1, stored):stored] {
 				if !later.remove && later.owner == c.owner {
 					s.resolve(later)
 				}
@@ -249,20 +252,26 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Delete ends an owner: its points are gone when it returns, and stay gone after a crash. Their bytes leave shared files when those are
-// merged. Points that are appended later make a new owner of that name. An owner that is not there is not an error.
-func (s *Store) Delete(owner string) error {
-	if err := checkOwner(owner); err != nil {
+// Delete ends owners: their points are gone when it returns, and stay gone after a crash of the machine. Their bytes leave shared files
+// when those are merged. Points that are appended later make a new owner of that name. An owner that is not there is not an error.
+// Many at once cost one write and one fsync.
+func (s *Store) Delete(owners ...string) error {
+	calls := make([]*call, 0, len(owners))
+	for _, owner := range owners {
+		if err := checkOwner(owner); err != nil {
+			return err
+		}
+		calls = append(calls, &call{owner: owner, remove: true})
+	}
+	if err := s.open(); err != nil || len(calls) == 0 {
 		return err
 	}
-	if err := s.open(); err != nil {
-		return err
-	}
-	if err := s.do(&call{owner: owner, remove: true}); err != nil {
+	if err := s.do(calls...); err != nil {
 		return err
 	}
 	if err := s.Sync(); err != nil {
 		return err
 	}
-	return s.dropHidden(owner)
+	s.dropHidden()
+	return nil
 }

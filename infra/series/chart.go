@@ -3,6 +3,7 @@ package series
 import (
 	"math/bits"
 	"slices"
+	"sort"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -90,12 +91,14 @@ func (s *Store) Chart(owner, key string, q ChartQuery) (Chart, error) {
 	return d.chart(), nil
 }
 
-// byStepOrder sorts points by step, and copies them only if they are not sorted so.
+// byStepOrder sorts points, which are sorted by time, by step. It copies them only if a step goes back: otherwise one order is the other.
 func byStepOrder(points []Point) []Point {
-	if slices.IsSortedFunc(points, byStep.compare) {
-		return points
+	for i := 1; i < len(points); i++ {
+		if points[i].Step < points[i-1].Step {
+			return sortPoints(slices.Clone(points), byStep)
+		}
 	}
-	return sortPoints(slices.Clone(points), byStep)
+	return points
 }
 
 // drawing collects the buckets of a chart.
@@ -162,15 +165,28 @@ func (d *drawing) draw(all *keyAt, live []Point) error {
 	return nil
 }
 
-// addAll takes in those of sorted points that are in the range.
+// addAll takes in those of sorted points that are in the range, a bucket at a time.
 func (d *drawing) addAll(points []Point) {
-	for _, p := range points {
-		if x := d.order.x(p); x >= d.from && x <= d.to {
-			d.add(chunkOf(p), 1)
-			if d.exact {
-				d.points = append(d.points, p)
+	points = points[sort.Search(len(points), func(i int) bool { return d.order.x(points[i]) >= d.from }):]
+	points = points[:sort.Search(len(points), func(i int) bool { return d.order.x(points[i]) > d.to })]
+	if d.exact {
+		d.points = append(d.points, points...)
+	}
+	for len(points) > 0 {
+		bucket := d.bucket(d.order.x(points[0]))
+		n := 1 + sort.Search(len(points)-1, func(i int) bool { return d.bucket(d.order.x(points[i+1])) > bucket })
+		c := chunkOf(points[0])
+		for _, p := range points[1:n] {
+			if below(p.Value, c.min.Value) {
+				c.min = p
+			}
+			if above(p.Value, c.max.Value) {
+				c.max = p
 			}
 		}
+		c.last = points[n-1]
+		d.add(c, int64(n))
+		points = points[n:]
 	}
 }
 

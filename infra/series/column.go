@@ -271,6 +271,11 @@ func (c *column) load(dst []Point, block int64) ([]Point, error) {
 	if want := min(blockPoints, c.count-block*blockPoints); int64(len(dst)-before) != want {
 		return nil, c.file.corrupt("the block at %d has %d points, not %d", offset, len(dst)-before, want)
 	}
+	for i := before + 1; i < len(dst); i++ {
+		if c.order.compare(dst[i-1], dst[i]) >= 0 {
+			return nil, c.file.corrupt("the points of the block at %d are not sorted", offset)
+		}
+	}
 	return dst, nil
 }
 

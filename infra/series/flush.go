@@ -170,20 +170,19 @@ func (s *Store) writeMemory(out *output, work *memory) error {
 		o := work.owners[name]
 		s.mu.RLock()
 		gone := s.deleted[name]
-		there := s.set.of(name)
 		s.mu.RUnlock()
 		if gone || o.points == 0 {
 			continue
+		}
+		has, err := open.now(name)
+		if err != nil {
+			return err
 		}
 		w, err := out.writer(name, o.points)
 		if err != nil {
 			return err
 		}
 		w.begin(name)
-		has, err := open.with(name, there)
-		if err != nil {
-			return err
-		}
 		for _, key := range slices.Sorted(maps.Keys(o.series)) {
 			se := o.series[key]
 			points := se.glance().points()

@@ -57,6 +57,23 @@ func (o *opened) with(owner string, segments []*segment) (holding, error) {
 	return h, nil
 }
 
+// now finds where an owner has points now. A merge may remove a file between the look at the list and the opening: then the list
+// is another, and it is looked at again.
+func (o *opened) now(owner string) (holding, error) {
+	for try := 1; ; try++ {
+		o.store.mu.RLock()
+		there := o.store.set.of(owner)
+		o.store.mu.RUnlock()
+		h, err := o.with(owner, there)
+		if try == tries || !errors.Is(err, fs.ErrNotExist) {
+			return h, err
+		}
+	}
+}
+
+// tries is how often a list of files is looked at that changes meanwhile.
+const tries = 10
+
 // pieces are what the segments have of a key.
 func (h holding) pieces(key string) ([]piece, error) {
 	var pieces []piece
@@ -82,8 +99,7 @@ type look struct {
 
 func (l *look) close() { l.open.close() }
 
-// lookAt takes a look at a key of an owner, or at all keys when key is "". A merge may remove a file between the look at the list
-// and the opening: then the list is another, and it is looked at again.
+// lookAt takes a look at a key of an owner, or at all keys when key is "". It tries again as now does.
 func (s *Store) lookAt(owner, key string) (*look, error) {
 	if err := checkOwner(owner); err != nil {
 		return nil, err
@@ -119,7 +135,7 @@ func (s *Store) lookAt(owner, key string) (*look, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if try == 10 {
+		if try == tries {
 			return nil, corrupt(s.path("segments"), "a segment is not there: %v", err)
 		}
 	}

@@ -191,18 +191,17 @@ func (s *Store) writeManifest(m *manifest, temp, path string) error {
 }
 
 // dropHidden writes the manifest after a Delete if that took files out of the set.
-func (s *Store) dropHidden(owner string) error {
+func (s *Store) dropHidden() {
 	s.mu.RLock()
 	due := len(s.set.doomed) > 0
 	s.mu.RUnlock()
 	if !due {
-		return nil
+		return
 	}
 	if err := s.saveManifest(); err != nil {
-		// The owner is gone: the log says so. Its files go with the next manifest.
-		s.log.Warn("the files of a deleted owner of metric points stay for now", "owner", owner, "error", err)
+		// The owners are gone: the log says so. Their files go with the next manifest.
+		s.log.Warn("the files of deleted owners of metric points stay for now", "error", err)
 	}
-	return nil
 }
 
 // numberOf is the number in the name of a file of a kind.

@@ -91,7 +91,7 @@ func (m *memory) add(o *memOwner, se *memSeries, p Point) {
 		se.sorted = append(se.sorted, p)
 	default:
 		se.tail = append(se.tail, p)
-		if len(se.tail) > blockPoints+len(se.sorted)/4 {
+		if len(se.tail) > 1024+len(se.sorted)/16 {
 			before := len(se.sorted) + len(se.tail)
 			se.sorted, se.tail = mergePoints(se.sorted, sortPoints(slices.Clone(se.tail), byTime), byTime), nil
 			o.points -= int64(before - len(se.sorted))

@@ -224,7 +224,7 @@ func (s *Store) Steps(owner, key string, from, to int64) iter.Seq2[Point, error]
 			}
 			sources = append(sources, src)
 		}
-		live := sortPoints(slices.Clone(pointsOf(l.live)), byStep)
+		live := byStepOrder(pointsOf(l.live))
 		begin, _ := slices.BinarySearchFunc(live, lowest(byStep, from), byStep.compare)
 		sources = append(sources, &sliceSource{live[begin:]})
 		src, err := merge(byStep, sources)
