@@ -52,10 +52,21 @@ func listAlerts(ctx context.Context, f *Factory, query url.Values) error {
 	}
 	rows := make([][]string, len(list.Items))
 	for i, a := range list.Items {
-		rows[i] = []string{a.ID, a.Deployment, a.Kind, verdictText(f.IO, a.State), term.Time(a.OpenedAt), term.Time(a.LastSeen), fmt.Sprint(a.Count), a.Message}
+		rows[i] = []string{a.ID, a.Deployment, alertKind(&a), verdictText(f.IO, a.State), term.Time(a.OpenedAt), term.Time(a.LastSeen), fmt.Sprint(a.Count), a.Message}
 	}
 	f.IO.Table([]string{"ID", "DEPLOYMENT", "KIND", "STATE", "OPENED", "LAST SEEN", "WINDOWS", "MESSAGE"}, rows)
 	return nil
+}
+
+// alertKind tells sudden drift and notices apart from what their kind alone says.
+func alertKind(a *monitor.Alert) string {
+	switch {
+	case a.Baseline == monitor.Recent:
+		return "sudden " + a.Kind
+	case a.Level == monitor.Notice:
+		return a.Kind + " (notice)"
+	}
+	return a.Kind
 }
 
 func newAlertsShowCommand(f *Factory) *cobra.Command {
@@ -80,7 +91,7 @@ func showAlert(ctx context.Context, f *Factory, id string) error {
 	if f.JSON {
 		return f.IO.JSON(a)
 	}
-	fields := [][2]string{{"Alert", a.Message}, {"State", verdictText(f.IO, a.State)}, {"Cause", a.Cause}, {"Deployment", a.Deployment}, {"Kind", a.Kind},
+	fields := [][2]string{{"Alert", a.Message}, {"State", verdictText(f.IO, a.State)}, {"Cause", a.Cause}, {"Deployment", a.Deployment}, {"Kind", alertKind(&a)},
 		{"Opened", term.Time(a.OpenedAt)}, {"Last seen", term.Time(a.LastSeen)}, {"Windows", fmt.Sprint(a.Count)}}
 	if a.ResolvedAt != nil {
 		fields = append(fields, [2]string{"Resolved", term.Time(*a.ResolvedAt)})

@@ -69,7 +69,7 @@ func newMonitorsShowCommand(f *Factory) *cobra.Command {
 			return showMonitor(cmd.Context(), f, args[0], kind, limit)
 		},
 	}
-	cmd.Flags().StringVar(&kind, "kind", "", "only quality, drift or performance")
+	cmd.Flags().StringVar(&kind, "kind", "", "only quality, sudden, drift or performance")
 	cmd.Flags().IntVar(&limit, "limit", 12, "at most this many verdicts")
 	return cmd
 }
@@ -147,6 +147,17 @@ func showDrift(ctx context.Context, f *Factory, name string) error {
 	v := view.Verdict
 	f.IO.Fields([2]string{"Window", v.From.Format("2006-01-02") + " to " + v.To.Format("2006-01-02")}, [2]string{"Against", fmt.Sprintf("training of v%d", v.Version)},
 		[2]string{"State", verdictText(f.IO, v.State)}, [2]string{"Why", v.Summary})
+	sudden := map[string]string{}
+	if r := view.Recent; r != nil {
+		f.IO.Fields([2]string{"Sudden", fmt.Sprintf("%s in %s to %s, against the windows before", verdictText(f.IO, r.State), r.From.Format("2006-01-02 15:04"), r.To.Format("2006-01-02 15:04"))},
+			[2]string{"Why", r.Summary})
+		for _, c := range r.Columns {
+			sudden[c.Name] = monitor.Inconclusive
+			if c.Shift != nil && c.State != monitor.Inconclusive {
+				sudden[c.Name] = strings.TrimSpace(fmt.Sprintf("%s of %s %s", term.Number(c.Shift.Value), term.Number(c.Bar), c.Unit))
+			}
+		}
+	}
 	number := func(x *float64) string {
 		if x == nil {
 			return ""
@@ -164,10 +175,10 @@ func showDrift(ctx context.Context, f *Factory, name string) error {
 			importance = fmt.Sprintf("%.0f %%", 100**c.Importance)
 		}
 		rows[i] = []string{c.Name, fmt.Sprintf("%.2f", c.PSI), fmt.Sprintf("%.2f", c.Bar), fmt.Sprintf("%d of %d", c.OverIn, c.OverOf), term.Count(int64(c.NEff)),
-			mean, fmt.Sprintf("%.1f %%", 100*c.Missing), importance, verdictText(f.IO, c.State)}
+			mean, fmt.Sprintf("%.1f %%", 100*c.Missing), importance, verdictText(f.IO, c.State), sudden[c.Name]}
 	}
 	f.IO.Printf("\n")
-	f.IO.Table([]string{"INPUT", "PSI", "BAR", "OVER", "N EFFECTIVE", "MEAN", "MISSING", "IMPORTANCE", "STATE"}, rows)
+	f.IO.Table([]string{"INPUT", "PSI", "BAR", "OVER", "N EFFECTIVE", "MEAN", "MISSING", "IMPORTANCE", "STATE", "MOVED SUDDENLY"}, rows)
 	return nil
 }
 

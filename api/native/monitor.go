@@ -30,7 +30,7 @@ type monitorOutput struct {
 
 type verdictsInput struct {
 	Deployment string `path:"deployment"`
-	Kind       string `query:"kind" doc:"quality, drift or performance; empty for all"`
+	Kind       string `query:"kind" doc:"quality, sudden, drift or performance; empty for all"`
 	Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Columns    bool   `query:"columns" doc:"with the columns of every verdict; they are long"`
 }
@@ -105,7 +105,7 @@ func RegisterMonitors(r *route.Router, s *monitor.Service) {
 			return out, err
 		})
 	route.Register(r, huma.Operation{Method: http.MethodGet, Path: "/monitors/{deployment}/drift",
-		Summary: "The latest drift window: columns ranked, each with history and histogram against the reference"}, one,
+		Summary: "The latest drift window: columns ranked, each with history and histogram against the reference; and the latest verdict on sudden drift"}, one,
 		func(ctx context.Context, in *monitorInput) (*driftOutput, error) {
 			view, err := s.Drift(ctx, in.Deployment)
 			return &driftOutput{Body: view}, err

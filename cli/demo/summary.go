@@ -12,6 +12,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/evaluate"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/duck"
+	"github.com/trimtab-ml/trimtab/lifecycle/monitor"
 )
 
 // Summary is what a replay comes to.
@@ -125,12 +126,18 @@ func round4(v float64) float64 {
 // count reads alerts, trainings and rollouts.
 func (r *replay) count(ctx context.Context, out *Summary) error {
 	var alerts struct {
-		Items []struct{} `json:"items"`
+		Items []struct {
+			Level string `json:"level"`
+		} `json:"items"`
 	}
 	if err := r.client.call(ctx, http.MethodGet, "/api/v1/alerts?project="+projectName+"&limit=1000", nil, &alerts); err != nil {
 		return err
 	}
-	out.Alerts = len(alerts.Items)
+	for _, a := range alerts.Items {
+		if a.Level != monitor.Notice { // that the year is not the winter of training is no alarm
+			out.Alerts++
+		}
+	}
 	var triggers struct {
 		Items []struct {
 			State  string `json:"state"`

@@ -12,7 +12,7 @@ import (
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// Measures of sudden drift. They follow from how often an alert may be false and from what statistics needs, not from any data.
+// Measures of sudden drift: a budget of false alarms, and what the statistics need. docs/monitoring.md says what they do on a year of flights.
 const (
 	// suddenRate is the share of windows of a deployment, all its columns together, that may be called sudden drift where nothing
 	// happened: with days, one false day a year.

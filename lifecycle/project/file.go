@@ -217,7 +217,8 @@ type Step struct {
 type Monitor struct {
 	// Quality watches nulls, unseen values, values out of range and volume.
 	Quality *Window `json:"quality,omitempty"`
-	// Drift watches the distributions of the inputs against those of training.
+	// Drift watches the distributions of the inputs and predictions: over its window against those of training, which makes a notice, and in the
+	// windows of quality against the ones just before, which makes an alarm of sudden drift.
 	Drift *Window `json:"drift,omitempty"`
 	// Performance watches metrics and calibration as the truth arrives.
 	Performance *Performance `json:"performance,omitempty"`
@@ -245,7 +246,8 @@ type Performance struct {
 
 // Retrain is when a challenger is trained, and how often at most.
 type Retrain struct {
-	// When is the causes: performance, drift, "new_labels: N", "cron: SPEC" (five fields, UTC); manual is always possible.
+	// When is the causes: performance, drift, "new_labels: N", "cron: SPEC" (five fields, UTC); manual is always possible. Drift is that from
+	// training; sudden drift trains nothing, as it is mostly a fault.
 	When []string `json:"when" required:"true"`
 	// Cooldown is the least time between two trainings.
 	Cooldown Duration `json:"cooldown,omitempty"`

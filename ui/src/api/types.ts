@@ -511,6 +511,7 @@ export interface ColumnDrift {
   median?: number;
   reference_median?: number;
   findings?: Finding[];
+  shift?: { value: number; floor: number; usual: number; known: number; windows: number; p_chance: number; p_natural: number };
 }
 
 /** One bar: a range of a number (from included), a word, or something that is no value. */
@@ -531,13 +532,15 @@ export interface DriftLine extends ColumnDrift {
 export interface DriftView {
   verdict: Verdict;
   columns: DriftLine[];
+  recent?: Verdict; // the latest on sudden drift, with its columns
 }
 
 export interface Verdict {
   id: string;
   project: string;
   deployment: string;
-  kind: 'quality' | 'drift' | 'performance';
+  kind: 'quality' | 'sudden' | 'drift' | 'performance';
+  baseline?: 'reference' | 'recent'; // of sudden and drift: what the window is compared with
   from: string;
   to: string;
   version: number;
@@ -587,6 +590,8 @@ export interface Alert {
   project: string;
   deployment: string;
   kind: string;
+  baseline?: 'reference' | 'recent';
+  level?: 'alarm' | 'notice'; // a notice lasts for months and asks for nothing today
   cause?: string;
   subject: string;
   state: 'firing' | 'resolved';

@@ -265,7 +265,7 @@ interface Need {
 const alertPlace: Record<string, string> = { drift: 'drift', quality: 'quality', performance: 'performance' };
 
 function Needs({ alerts, rollout, jobs, ready, error }: { alerts: Alert[]; rollout?: Rollout; jobs: Job[]; ready: boolean; error: Error | null }) {
-  const needs: Need[] = alerts.filter((a) => a.state === 'firing').map((a) => ({
+  const needs: Need[] = alerts.filter((a) => a.state === 'firing' && a.level !== 'notice').map((a) => ({
     id: a.id, icon: 'attention', tone: 'warn', title: a.message, detail: [a.cause, a.count > 1 ? `Seen in ${plural(a.count, 'window')}` : ''].filter(Boolean).join('. '),
     at: a.opened_at, to: `/monitors/${a.deployment}/${alertPlace[a.kind] ?? 'alerts'}`, act: 'Open monitor',
   }));

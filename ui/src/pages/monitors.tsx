@@ -4,7 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { seg } from '../api/client';
 import { useAct, useList, useRead } from '../api/queries';
 import { absent, useDeployments, useRollouts } from '../api/reads';
-import type { Alert, DriftLine, DriftView, ModelVersion, Monitor, PerformanceView, RetrainView, Verdict } from '../api/types';
+import type { Alert, ColumnDrift, DriftLine, DriftView, ModelVersion, Monitor, PerformanceView, RetrainView, Verdict } from '../api/types';
 import { TimeChart, type TimeMark } from '../charts/course';
 import { OverlayHistogram, Sparkline } from '../charts/distribution';
 import { SignedBar } from '../charts/forest';
@@ -63,7 +63,7 @@ function VerdictTable({ verdicts, zone }: { verdicts: Verdict[]; zone: string })
     <Table
       label="Latest verdicts" rows={verdicts} keyOf={(v) => v.id}
       columns={[
-        { key: 'kind', head: 'Watched', cell: (v) => <span className="medium">{{ quality: 'Data quality', drift: 'Input drift', performance: 'Performance' }[v.kind]}</span> },
+        { key: 'kind', head: 'Watched', cell: (v) => <span className="medium">{kindWord[v.kind]}</span> },
         { key: 'window', head: 'Window', cell: (v) => days(instant(v.from) ?? 0, (instant(v.to) ?? 1) - 1, zone), sort: (v) => v.from },
         { key: 'version', head: 'Version', cell: (v) => <VersionTag version={v.version} /> },
         { key: 'n', head: 'n', right: true, cell: (v) => count(v.n) },
@@ -74,7 +74,8 @@ function VerdictTable({ verdicts, zone }: { verdicts: Verdict[]; zone: string })
   );
 }
 
-const kindTab: Record<Verdict['kind'], string> = { quality: 'quality', drift: 'drift', performance: 'performance' };
+const kindTab: Record<Verdict['kind'], string> = { quality: 'quality', sudden: 'drift', drift: 'drift', performance: 'performance' };
+const kindWord: Record<Verdict['kind'], string> = { quality: 'Data quality', sudden: 'Sudden drift', drift: 'Drift from training', performance: 'Performance' };
 
 export function MonitorPage() {
   const { name = '', tab = 'overview' } = useParams({ strict: false });
@@ -91,9 +92,9 @@ export function MonitorPage() {
   const retrain = useAct<{ cause: string }>(`projects/${seg(project)}/retrain`);
   const course = useMemo(() => (performance.data ? courseOf(performance.data) : undefined), [performance.data]);
   const marks = useMemo(() => (course ? marksOf(course, rollouts.items, versions.items, alerts.items) : []), [course, rollouts.items, versions.items, alerts.items]);
-  const firing = alerts.items.filter((a) => a.state === 'firing');
+  const firing = alerts.items.filter((a) => a.state === 'firing' && a.level !== 'notice');
   const windowOf = (kind: Verdict['kind']) => m?.windows?.find((w) => w.kind === kind);
-  const drifted = drift.data?.columns.filter((c) => c.state === 'drift' || c.state === 'off').length ?? 0;
+  const drifted = drift.data?.recent?.columns?.filter((c) => c.state === 'drift').length ?? 0; // what broke; slow drift lasts and is in the table
   const quality = windowOf('quality')?.verdict;
   const performed = windowOf('performance')?.verdict;
   const reference = drift.data?.columns[0]?.n_reference;
@@ -103,7 +104,7 @@ export function MonitorPage() {
     if (tab === 'performance') return <PerformancePanel {...shown} full />;
     if (tab === 'drift') return <Drift view={drift.data} query={drift} />;
     if (tab === 'quality') return <Quality name={name} latest={quality} />;
-    if (tab === 'alerts') return <Panel title="Alerts" sub={`${firing.length} firing, ${alerts.items.length - firing.length} resolved`}><Await of={alerts} what="Alerts"><AlertTable alerts={alerts.items} /></Await></Panel>;
+    if (tab === 'alerts') return <Panel title="Alerts" sub={`${firing.length} firing, ${alerts.items.filter((a) => a.state === 'firing').length - firing.length} lasting notices, ${alerts.items.filter((a) => a.state === 'resolved').length} resolved`}><Await of={alerts} what="Alerts"><AlertTable alerts={alerts.items} /></Await></Panel>;
     if (tab === 'policy') return <Policy retrained={retrained.data} model={m?.model} />;
     return (
       <div className="grid">
@@ -178,7 +179,7 @@ function Sentence({ monitor }: { monitor: Monitor }) {
             {rest.length > 0 && <><Told text={rest.join(': ')} />. </>}
             {others.map((w) => (
               <span key={w.kind}>
-                <Link className="link" to="/monitors/$name/$tab" params={{ name: monitor.deployment, tab: kindTab[w.kind] }}>{{ quality: 'Data quality', drift: 'Input drift', performance: 'Performance' }[w.kind]}</Link>: {w.verdict?.summary}.{' '}
+                <Link className="link" to="/monitors/$name/$tab" params={{ name: monitor.deployment, tab: kindTab[w.kind] }}>{kindWord[w.kind]}</Link>: {w.verdict?.summary}.{' '}
               </span>
             ))}
           </p>
@@ -345,11 +346,14 @@ function Drift({ view, query }: { view?: DriftView; query: { isPending: boolean;
   const weighed = ranked.some((c) => c.importance !== undefined);
   const numbers = ranked.some((c) => c.mean !== undefined);
   const pick = (column: string) => void navigate({ to: '.', search: { column } as never, replace: true, resetScroll: false });
+  const recent = view?.recent;
+  const sudden = useMemo(() => new Map(recent?.columns?.map((c) => [c.name, c])), [recent]);
+  const recentWindow = recent ? days(instant(recent.from) ?? 0, (instant(recent.to) ?? 1) - 1, zone) : '';
   const bars = picked?.histogram.bars ?? [];
   const asTime = picked?.kind === 'datetime' ? (v: number) => day(v / 1000, zone) : undefined;
   return (
     <div className="grid">
-      <Panel className="s7" title="Input drift" sub={verdict ? `${window} against the reference of v${verdict.version}, n ${count(verdict.n)}` : undefined} tools={weighed ? 'by PSI × importance' : 'by PSI'} foot={<span>Drift: the effect is over its floor and over the bar that chance reaches, after correction for many inputs, in enough windows. n counts independent values: rows that share a joined value count once.</span>}>
+      <Panel className="s7" title="Drift from training" sub={verdict ? `${window} against the reference of v${verdict.version}, n ${count(verdict.n)}` : undefined} tools={weighed ? 'by PSI × importance' : 'by PSI'} foot={<span>Drift: the effect is over its floor and over the bar that chance reaches, after correction for many inputs, in enough windows. n counts independent values: rows that share a joined value count once.{recent && <> Sudden: {recentWindow} against the windows just before; the shift, in the unit of the input (shares: Jensen-Shannon), and its bar. {recent.summary}.</>}</span>}>
         <Await of={absent(query.error) ? { ...query, error: null, isPending: false } : query} what="Drift">
           {ranked.length === 0 ? (
             <Empty title="No window is judged yet">Inputs are counted on every request; the first comparison comes when the window is full.</Empty>
@@ -365,6 +369,7 @@ function Drift({ view, query }: { view?: DriftView; query: { isPending: boolean;
                 { key: 'n', head: 'n', right: true, cell: (c) => count(Math.round(c.n_eff)), sort: (c) => c.n_eff },
                 ...(weighed ? [{ key: 'importance', head: 'Gain', right: true, cell: (c: DriftLine) => percent(c.importance, 0), sort: (c: DriftLine) => c.importance }] : []),
                 { key: 'state', head: 'Verdict', cell: (c) => <Status state={driftState[c.state]}>{driftWord[c.state]}</Status>, sort: (c) => c.state },
+                ...(recent ? [{ key: 'sudden', head: 'Sudden', cell: (c: DriftLine) => <Sudden of={sudden.get(c.name)} />, sort: (c: DriftLine) => sudden.get(c.name)?.rank }] : []),
               ]}
             />
           )}
@@ -386,6 +391,13 @@ function Drift({ view, query }: { view?: DriftView; query: { isPending: boolean;
       )}
     </div>
   );
+}
+
+/** How far an input moved from the windows just before, and the bar; in words when it broke with them. */
+function Sudden({ of }: { of?: ColumnDrift }) {
+  if (!of?.shift || of.state === 'inconclusive') return <span className="third small">too few</span>;
+  const moved = <span className="second">{compact(of.shift.value, 2)} of {compact(of.bar, 2)} {of.unit ?? ''}</span>;
+  return of.over ? <span className="row" style={{ gap: 6 }}><Status state={of.state === 'drift' ? 'attention' : 'waiting'}>{of.state === 'drift' ? 'Broke' : 'Watch'}</Status> {moved}</span> : moved;
 }
 
 function Quality({ name, latest }: { name: string; latest?: Verdict }) {
@@ -419,7 +431,8 @@ function Policy({ retrained, model }: { retrained?: RetrainView; model?: string 
   const policy = retrained?.policy ?? project?.file.retrain;
   const rows: [string, string, string][] = [];
   if (monitor?.quality) rows.push(['Data quality', `window ${duration(monitor.quality.window)}`, `${monitor.quality.times ?? '1 of 1'} windows`]);
-  if (monitor?.drift) rows.push(['Input drift', `window ${duration(monitor.drift.window)}`, `${monitor.drift.times ?? '2 of 3'} windows`]);
+  if (monitor?.drift) rows.push(['Sudden drift', `window ${duration(monitor.quality?.window ?? monitor.drift.window)}, against those before`, `${(monitor.quality ? (monitor.quality.times ?? '1 of 1') : monitor.drift.times) ?? '2 of 3'} windows`]);
+  if (monitor?.drift) rows.push(['Drift from training (a notice)', `window ${duration(monitor.drift.window)}`, `${monitor.drift.times ?? '2 of 3'} windows`]);
   if (monitor?.performance) rows.push(['Performance', `${monitor.performance.when}, window ${duration(monitor.performance.window)}`, `${monitor.performance.times ?? '2 of 3'} windows`]);
   return (
     <div className="grid">

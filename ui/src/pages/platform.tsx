@@ -27,7 +27,7 @@ export function AlertTable({ alerts }: { alerts: Alert[] }) {
       columns={[
         { key: 'state', head: 'State', cell: (a) => <Status state={a.state} />, sort: (a) => a.state, first: 'ascending' },
         { key: 'message', head: 'Alert', fold: true, cell: (a) => <><Link data-row className="medium" to="/monitors/$name/$tab" params={{ name: a.deployment, tab: alertPlace[a.kind] ?? 'overview' }}>{a.message}</Link>{a.cause && <div className="small third">{a.cause}</div>}</> },
-        { key: 'kind', head: 'Kind', cell: (a) => a.kind, sort: (a) => a.kind },
+        { key: 'kind', head: 'Kind', cell: (a) => (a.baseline === 'recent' ? 'sudden drift' : a.level === 'notice' ? `${a.kind}, notice` : a.kind), sort: (a) => a.kind },
         { key: 'deployment', head: 'Deployment', cell: (a) => a.deployment, sort: (a) => a.deployment },
         { key: 'opened', head: 'Opened', cell: (a) => <When at={a.opened_at} />, sort: (a) => a.opened_at },
         { key: 'length', head: 'For', right: true, cell: (a) => span((instant(a.resolved_at) ?? now()) - (instant(a.opened_at) ?? 0)) },

@@ -106,7 +106,7 @@ function Side({ onFind }: { onFind: () => void }) {
   const alerts = useList<Alert>(`alerts?project=${name}&state=firing`, { enabled: !!name });
   const jobs = useList<Job>(`jobs?project=${name}&state=running`, { enabled: !!name });
   const deployments = useDeployments(name);
-  const firing = alerts.items.filter((a) => a.state === 'firing').length;
+  const firing = alerts.items.filter((a) => a.state === 'firing' && a.level !== 'notice').length;
   const running = jobs.items.filter((j) => j.state === 'running').length;
   const canaries = deployments.items.filter((d) => d.route?.canary).length;
   const counts: Record<string, { n: number; hot?: boolean; word: string }> = {
