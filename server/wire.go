@@ -178,6 +178,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterPipeline(p.router, builder)
 	native.RegisterData(p.router, datasets)
 	native.RegisterExperiments(p.router, runs)
+	native.RegisterFilters(p.router, runs)
 	native.RegisterRuns(p.router, runs)
 	native.RegisterCurves(p.router, runs)
 	native.RegisterArtifacts(p.router, runs, runs.Artifacts)

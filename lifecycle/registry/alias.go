@@ -79,7 +79,7 @@ func (s *Service) SetModelAlias(ctx context.Context, model, alias string, versio
 	if err := checkAliasFree(alias); err != nil {
 		return err
 	}
-	if err := s.notServed(ctx, model, alias); err != nil {
+	if err := s.Movable(ctx, model, alias); err != nil {
 		return err
 	}
 	return s.db.Write(ctx, func(tx *catalog.Tx) error {
@@ -99,7 +99,7 @@ func (s *Service) DeleteModelAlias(ctx context.Context, model, alias string) err
 	if err := checkAlias(alias); err != nil {
 		return err
 	}
-	if err := s.notServed(ctx, model, alias); err != nil {
+	if err := s.Movable(ctx, model, alias); err != nil {
 		return err
 	}
 	m, err := s.find(ctx, s.db.Read(), model)
@@ -111,8 +111,8 @@ func (s *Service) DeleteModelAlias(ctx context.Context, model, alias string) err
 	})
 }
 
-// notServed refuses to move champion of a model that a deployment answers with.
-func (s *Service) notServed(ctx context.Context, model, alias string) error {
+// Movable refuses to move champion of a model that a deployment answers with: there it follows the traffic.
+func (s *Service) Movable(ctx context.Context, model, alias string) error {
 	if alias != Champion {
 		return nil
 	}

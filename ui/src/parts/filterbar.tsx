@@ -12,20 +12,6 @@ interface FilterBarProps {
   placeholder: string;
 }
 
-const utf8 = new TextEncoder();
-/** The place in a text after so many bytes of its UTF-8, and back: the server counts bytes. */
-export const bytesBefore = (text: string, place: number) => utf8.encode(text.slice(0, place)).length;
-export function placeOf(text: string, bytes: number): number {
-  let seen = 0;
-  let place = 0;
-  for (const char of text) {
-    if (seen >= bytes) break;
-    seen += utf8.encode(char).length;
-    place += char.length;
-  }
-  return place;
-}
-
 export function FilterBar({ noun, value, onChange, experiments = [], label, placeholder }: FilterBarProps) {
   const [text, setText] = useState(value);
   const [items, setItems] = useState<Suggestion[]>([]);
@@ -41,7 +27,7 @@ export function FilterBar({ noun, value, onChange, experiments = [], label, plac
     const mine = ++asked.current;
     setTimeout(() => {
       if (mine !== asked.current) return;
-      complete(noun, next, bytesBefore(next, cursor), experiments).then(
+      complete(noun, next, cursor, experiments).then(
         (answer) => {
           if (mine !== asked.current) return;
           setItems((answer.items ?? []).slice(0, 50));
@@ -53,8 +39,8 @@ export function FilterBar({ noun, value, onChange, experiments = [], label, plac
     }, 120);
   };
   const take = (s: Suggestion) => {
-    const from = placeOf(text, s.from);
-    const next = text.slice(0, from) + s.text + text.slice(placeOf(text, s.to));
+    const from = s.from;
+    const next = text.slice(0, from) + s.text + text.slice(s.to);
     const cursor = from + s.text.length;
     setText(next);
     requestAnimationFrame(() => {
