@@ -131,6 +131,21 @@ func TestTemperaturesInCelsiusAreNamed(t *testing.T) {
 	}
 }
 
+// The fault is in August in the demo, but it must not matter when: °C for °F is a break in every month from April to November. In December
+// it moves less than cold fronts do.
+func TestCelsiusIsSuddenInAnyWarmMonth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts 180,000 rows")
+	}
+	for month := time.April; month <= time.November; month++ {
+		fault := time.Date(2013, month, 21, 0, 0, 0, 0, time.UTC)
+		w := replay(t, fault.AddDate(0, 0, -20).Format(time.DateOnly), fault.AddDate(0, 0, 2).Format(time.DateOnly), fault)
+		if sudden := w.sudden("temp"); len(sudden) != 1 || !sudden[0].OpenedAt.Equal(fault.Add(oneDay)) {
+			t.Errorf("the fault of %s is told as:%s", fault.Format("2 Jan"), text(sudden))
+		}
+	}
+}
+
 // sudden is the alarms that a column broke with the windows before, the newest first.
 func (w *world) sudden(column string) []Alert {
 	return slices.DeleteFunc(w.alerts(AlertFilter{Kind: Drift}), func(a Alert) bool {
