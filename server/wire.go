@@ -109,10 +109,11 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}
 	p.onStop("catalog", func(context.Context) error { return db.Close() })
 	jobs := queue.New(db, queue.Options{Log: cfg.Log})
-	blobs, err := blob.NewFile(filepath.Join(cfg.Dir, "blobs"), blob.Disk{})
+	files, err := blob.NewFile(filepath.Join(cfg.Dir, "blobs"), blob.Disk{})
 	if err != nil {
 		return nil, err
 	}
+	blobs := blob.NewGuard(files, time.Hour)
 	tables, err := duck.Open(duck.Options{TempDir: filepath.Join(cfg.Dir, "temp")})
 	if err != nil {
 		return nil, err
@@ -164,6 +165,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	for _, hook := range []project.Hook{watch.Tick, rollouts.Tick, trainer.Tick, compactor.Tick} {
 		projects.OnTick(hook)
 	}
+	collector := track.NewCollector(track.CollectorConfig{Runs: runs, Blobs: blobs, Holders: []track.BlobHolder{datasets, models, truth}, Jobs: jobs, Log: cfg.Log})
 
 	// ---- doors
 	routes := route.Config{Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics}
@@ -202,6 +204,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	ticking, stopTicking := context.WithCancel(context.WithoutCancel(ctx))
 	var ticks sync.WaitGroup
 	p.onStart(func(context.Context) error {
+		ticks.Go(func() { collector.Keep(ticking) })
 		ticks.Go(func() { projects.RunTicks(ticking, time.Second) })
 		return nil
 	})
