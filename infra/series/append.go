@@ -1,7 +1,6 @@
 package series
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -191,35 +190,30 @@ func (s *Store) renewLog() error {
 	return err
 }
 
-// Sync returns when everything that was acknowledged before survives a power cut.
+// Sync returns when everything that was acknowledged before survives a power cut. A failed fsync may have lost what it was for, and
+// another one would not say so: then the points go from memory into segments, and Sync fails only if they cannot.
 func (s *Store) Sync() error {
 	s.commit.Lock()
 	l := s.wal
 	s.commit.Unlock()
-	if l == nil {
+	if l != nil {
+		if err := l.file.Sync(); err != nil {
+			s.commit.Lock()
+			if s.wal == l { // a file that was ended meanwhile was synced then
+				s.metrics.syncFailures.Inc()
+				s.log.Error("the log of metric points did not reach the disk; its points become segments", "file", logName(l.number), "error", err)
+				s.suspect.Store(true)
+			}
+			s.commit.Unlock()
+		}
+	}
+	if !s.suspect.Load() {
 		return nil
 	}
-	return s.syncLog(l)
+	return s.flush()
 }
 
-// syncLog syncs a log file. A file that was ended meanwhile was synced then.
-func (s *Store) syncLog(l *logFile) error {
-	err := l.file.Sync()
-	if err == nil {
-		return nil
-	}
-	s.commit.Lock()
-	ended := s.wal != l
-	s.commit.Unlock()
-	if ended {
-		return nil
-	}
-	s.metrics.syncFailures.Inc()
-	return diskFault(err, "sync the log %s", filepath.Base(logName(l.number)))
-}
-
-// syncLoop gives every append an fsync, at most SyncEvery later. A failed one may have lost what it was for, and another would not
-// say so: then the points go from memory into segments.
+// syncLoop gives every append an fsync, at most SyncEvery later.
 func (s *Store) syncLoop() {
 	defer s.workers.Done()
 	wait := time.NewTimer(0)
@@ -237,10 +231,7 @@ func (s *Store) syncLoop() {
 		case <-wait.C:
 		}
 		if err := s.Sync(); err != nil {
-			s.log.Error("the log of metric points did not reach the disk; writing segments instead", "error", err)
-			if err := s.flush(); err != nil {
-				s.log.Error("metric points could not be written to segments", "error", err)
-			}
+			s.log.Error("metric points are neither safe in the log nor in segments; trying again", "error", err)
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -324,6 +326,61 @@ func TestFullMemory(t *testing.T) {
 	}
 	disk.set(false, false)
 }
+
+// TestSyncFails loses what was written to the log: the points are in segments when Sync returns.
+func TestSyncFails(t *testing.T) {
+	disk := &frail{budget: -1}
+	s := openStore(t, Options{Dir: t.TempDir(), Disk: disk, SyncEvery: time.Hour})
+	m := model{}
+	list := deeds(20)
+	for i, d := range list {
+		must(t, d.do(s))
+		m.do(d)
+		if i%5 != 4 {
+			continue
+		}
+		if i == 9 { // the next log file cannot be begun either: nothing is safe, and the store says so
+			disk.mu.Lock()
+			disk.deaf = true
+			disk.mu.Unlock()
+			if err := s.Sync(); err == nil {
+				t.Fatal("no sync worked, and Sync was fine")
+			}
+			if !m.looksLike(t, s) {
+				t.Fatal("a failed sync lost points in memory")
+			}
+			disk.mu.Lock()
+			disk.deaf = false
+			disk.mu.Unlock()
+		} else {
+			s.commit.Lock()
+			s.wal.file = deafOnce{s.wal.file}
+			s.commit.Unlock()
+		}
+		must(t, s.Sync())
+		if n := s.Stats().MemoryPoints; n != 0 {
+			t.Fatalf("after a sync that failed, %d points are only in the log", n)
+		}
+		if i == 14 { // a Delete that leaves nothing in memory
+			s.commit.Lock()
+			s.wal.file = deafOnce{s.wal.file}
+			s.commit.Unlock()
+			d := deed{owner: "run-0", remove: true}
+			must(t, d.do(s))
+			m.do(d)
+		}
+		lost := copyOf(t, s.dir)
+		must(t, os.RemoveAll(filepath.Join(lost, "log")))
+		if !m.looksLike(t, openStore(t, Options{Dir: lost})) {
+			t.Fatalf("after deed %d and a power cut the store is not what was synced", i)
+		}
+	}
+}
+
+// deafOnce is a file that does not sync.
+type deafOnce struct{ File }
+
+func (deafOnce) Sync() error { return syscall.EIO }
 
 // TestFlushFailsAfterStart replays a log, fails to make segments of it, appends and crashes: the old log still counts.
 func TestFlushFailsAfterStart(t *testing.T) {

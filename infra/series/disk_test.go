@@ -17,6 +17,7 @@ type frail struct {
 	used   int  // operations that changed something
 	full   bool // writes fail half way
 	stuck  bool // truncating fails too
+	deaf   bool // files of the log do not sync
 }
 
 // step spends an operation. When the power is off nothing changes any more; torn is true for the operation at which it goes off.
@@ -43,7 +44,7 @@ func (d *frail) Create(path string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &frailFile{f, d}, nil
+	return &frailFile{f, d, strings.HasSuffix(path, ".log")}, nil
 }
 
 func (d *frail) isFull() bool {
@@ -80,6 +81,7 @@ func (d *frail) SyncDir(string) error {
 type frailFile struct {
 	File
 	disk *frail
+	log  bool
 }
 
 func (f *frailFile) WriteAt(b []byte, at int64) (int, error) {
@@ -111,5 +113,10 @@ func (f *frailFile) Truncate(size int64) error {
 
 func (f *frailFile) Sync() error {
 	_, err := f.disk.step()
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.log && f.disk.deaf {
+		return syscall.EIO
+	}
 	return err
 }

@@ -81,10 +81,31 @@ func (s *Store) hideOwner(owner string, number uint64) {
 // flush makes segments of everything in memory and ends the log files that held it.
 func (s *Store) flush() error { return s.flushOver(0) }
 
-// flushOver flushes when memory holds more bytes than that.
-func (s *Store) flushOver(bytes int64) (err error) {
+// flushOver flushes when memory holds more bytes than that, and before that what a flush could not write.
+func (s *Store) flushOver(bytes int64) error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
+	s.mu.RLock()
+	left := s.frozen != nil
+	s.mu.RUnlock()
+	if left {
+		if err := s.flushOnce(bytes); err != nil {
+			return err
+		}
+	}
+	suspect := s.suspect.Swap(false)
+	if suspect {
+		bytes = -1 // even with nothing in memory: the log may have lost a Delete, the manifest has it
+	}
+	err := s.flushOnce(bytes)
+	if err != nil && suspect {
+		s.suspect.Store(true)
+	}
+	return err
+}
+
+// flushOnce makes segments of the frozen tables, or else freezes those in memory first. The caller holds flushing.
+func (s *Store) flushOnce(bytes int64) error {
 	began := time.Now()
 	work, floor, err := s.freeze(bytes)
 	if err != nil || work == nil {
@@ -107,7 +128,7 @@ func (s *Store) flushOver(bytes int64) (err error) {
 	return s.saveManifest()
 }
 
-// freeze ends the tables in memory and the log behind them. What a flush before could not write is tried again. floor is the first log
+// freeze ends the tables in memory and the log behind them. Tables that a flush before could not write come first. floor is the first log
 // file that has nothing of the tables.
 func (s *Store) freeze(bytes int64) (work *memory, floor uint64, err error) {
 	s.commit.Lock()
@@ -235,10 +256,11 @@ func (s *Store) keepLoop() {
 // keep does what is due.
 func (s *Store) keep(asked, idle bool) error {
 	limit := s.limit - 1
-	if idle {
+	suspect := s.suspect.Load()
+	if idle || suspect {
 		limit = 0
 	}
-	if asked || idle {
+	if asked || idle || suspect {
 		if err := s.flushOver(limit); err != nil {
 			return err
 		}

@@ -77,7 +77,9 @@ func (s *Store) newLog(number, before uint64, length int64) (*logFile, error) {
 // rotate ends the log file and begins the next. The caller holds commit.
 func (s *Store) rotate() error {
 	if err := s.wal.file.Sync(); err != nil {
-		return diskFault(err, "sync the log")
+		s.metrics.syncFailures.Inc()
+		s.log.Error("the log of metric points did not reach the disk; its points become segments", "file", logName(s.wal.number), "error", err)
+		s.suspect.Store(true)
 	}
 	s.mu.Lock()
 	number := s.set.take()

@@ -101,6 +101,7 @@ type Store struct {
 	sealing []string
 
 	last     atomic.Int64 // unix nanoseconds of the latest append
+	suspect  atomic.Bool  // a sync of the log failed: what is in memory may not be in the log after a power cut
 	unsynced chan struct{}
 	kick     chan struct{}
 	ending   chan struct{}
