@@ -38,7 +38,7 @@ func (s *Service) Charts(ctx context.Context, q ChartRequest) ([]ChartSeries, er
 	type curve struct{ run, key string }
 	var curves []curve
 	for _, run := range q.Runs {
-		if !runForm.MatchString(run) {
+		if !runForm(run) {
 			return nil, noRun(cut(text(run), 256))
 		}
 		for _, key := range q.Keys {

@@ -158,8 +158,13 @@ func (s *Service) convertRun(ctx context.Context, c *change, old *Run) error {
 		at = *old.FinishedAt
 	}
 	var points []Metric
+	r.latest = make(map[string]series.Point, len(old.Metrics))
 	for key, value := range old.Metrics {
-		points = append(points, Metric{Key: key, Value: value, At: max(0, at.UnixMilli())})
+		m := Metric{Key: key, Value: value, At: max(0, at.UnixMilli())}
+		points, r.latest[key] = append(points, m), m.point()
+		if err := s.metricCell(ctx, c, r.experiment, r.number, key, value); err != nil {
+			return err
+		}
 	}
 	if err := s.append(old.ID, points); err != nil {
 		return err
@@ -169,9 +174,9 @@ func (s *Service) convertRun(ctx context.Context, c *change, old *Run) error {
 		return err
 	}
 	// Open: recover reads the latest points next, those of the metric files too.
-	_, err = c.ExecContext(ctx, `UPDATE runs SET number = $1, experiment_id = $2, stage = 'active', artifact_uri = $3, updated_at = $4, revision = $5, document = $6, open = 1
-		WHERE workspace_id = 'default' AND id = $7`,
-		r.number, r.experiment, join(scheme+experimentID, old.ID, artifactsDir), at.UnixMicro(), c.revision, string(doc), old.ID)
+	_, err = c.ExecContext(ctx, `UPDATE runs SET number = $1, experiment_id = $2, stage = 'active', artifact_uri = $3, updated_at = $4, revision = $5, document = $6, latest = $7, open = 1
+		WHERE workspace_id = 'default' AND id = $8`,
+		r.number, r.experiment, join(scheme+experimentID, old.ID, artifactsDir), at.UnixMicro(), c.revision, string(doc), packLatest(r.latest), old.ID)
 	if err != nil {
 		return err
 	}
@@ -208,6 +213,9 @@ func (s *Service) recoverRun(ctx context.Context, c *change, r *record) error {
 	points, err := s.series.Latest(r.run.ID)
 	if err != nil {
 		return err
+	}
+	if len(points) == 0 {
+		return nil // nothing was logged, or it is another server's run
 	}
 	changed := false
 	for key, p := range points {

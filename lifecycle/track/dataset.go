@@ -51,7 +51,7 @@ const (
 
 // LogInputs notes datasets and models that a run read. A dataset that the run has already stays as it is.
 func (s *Service) LogInputs(ctx context.Context, run string, datasets []DatasetInput, models []ModelLink) error {
-	if !runForm.MatchString(run) {
+	if !runForm(run) {
 		return invalid("Invalid value %s for parameter 'run_id' supplied.", pyJSON(cut(text(run), 300)))
 	}
 	if len(datasets) > maxInputs || len(models) > maxInputs {

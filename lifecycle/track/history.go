@@ -128,7 +128,7 @@ func (s *Service) HistoryBulk(_ context.Context, runs []string, key string, limi
 	runs = slices.Clone(runs)
 	slices.Sort(runs)
 	for _, run := range slices.Compact(runs) {
-		if !runForm.MatchString(run) || len(out) == limit {
+		if !runForm(run) || len(out) == limit {
 			continue
 		}
 		points, _, err := s.series.History(run, key, series.Cursor{}, limit-len(out))

@@ -24,7 +24,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (*Run, error) {
 	given := n.ID != ""
 	if !given {
 		n.ID = id.New()
-	} else if !runForm.MatchString(n.ID) {
+	} else if !runForm(n.ID) {
 		return nil, invalid("Invalid value %s for parameter 'run_id' supplied.", pyJSON(text(n.ID)))
 	}
 	if err := checkTime("start_time", n.StartedAt); err != nil {

@@ -140,7 +140,7 @@ func (r *record) newParams(params []Param) ([]Param, error) {
 // LogBatch logs metrics, parameters and tags. Whatever the client did wrong is found before anything is stored; should the machine fail in
 // the middle, the same batch can be sent again.
 func (s *Service) LogBatch(ctx context.Context, run string, b Batch) error {
-	if !runForm.MatchString(run) {
+	if !runForm(run) {
 		return invalid("Invalid value %s for parameter 'run_id' supplied.", pyJSON(cut(text(run), 300)))
 	}
 	if err := checkBatch(&b); err != nil {

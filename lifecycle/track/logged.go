@@ -197,7 +197,7 @@ func (s *Service) CreateLoggedModel(ctx context.Context, n NewLoggedModel) (*Log
 	}
 	if n.ID == "" {
 		n.ID = "m-" + id.New()
-	} else if !runForm.MatchString(n.ID) {
+	} else if !runForm(n.ID) {
 		return nil, invalid("Invalid value %s for parameter 'model_id' supplied.", pyJSON(text(n.ID)))
 	}
 	if n.Name == "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +39,16 @@ const (
 	maxInputValue     = 500
 )
 
-var runForm = regexp.MustCompile(`^[a-zA-Z0-9][\w\-]{0,255}$`)
+// runForm reports whether id can be that of a run or a model: 1 to 256 letters, digits, '_' and '-', the first a letter or a digit.
+func runForm(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || i > 0 && (c == '_' || c == '-')) {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 256
+}
 
 func invalid(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, format, args...)
@@ -116,14 +124,25 @@ func checkName(key string, w where) error {
 		}
 		slashes = strings.Contains(key, "/")
 	}
-	if key == "" || key == "." || key == ".." || slashes {
-		if clean := path.Clean(key); clean != key || clean == "." || strings.HasPrefix(clean, "..") || strings.HasPrefix(clean, "/") {
-			return badPath(key, w)
-		}
-	} else if strings.HasPrefix(key, "..") {
-		return badPath(key, w) // MLflow refuses "..a" too
+	if key == "" || key == "." || strings.HasPrefix(key, "..") || slashes && !clean(key) { // MLflow refuses "..a" too
+		return badPath(key, w)
 	}
 	return nil
+}
+
+// clean reports whether a path with slashes is relative and the shortest of its names: what path.Clean would leave alone.
+func clean(key string) bool {
+	start := 0
+	for i := 0; i <= len(key); i++ {
+		if i < len(key) && key[i] != '/' {
+			continue
+		}
+		if part := key[start:i]; part == "" || part == "." || part == ".." {
+			return false
+		}
+		start = i + 1
+	}
+	return true
 }
 
 func checkScript(key string, w where) error {
@@ -139,11 +158,11 @@ func checkScript(key string, w where) error {
 }
 
 func badPath(key string, w where) error {
-	clean := path.Clean(key)
+	name := path.Clean(key)
 	if strings.HasPrefix(key, "//") && !strings.HasPrefix(key, "///") {
-		clean = "/" + clean // POSIX keeps exactly two
+		name = "/" + name // POSIX keeps exactly two
 	}
-	return invalidValue(w.String(), pyJSON(key), "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. This name would resolve to "+pyRepr(clean))
+	return invalidValue(w.String(), pyJSON(key), "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. This name would resolve to "+pyRepr(name))
 }
 
 func checkMetric(m *Metric, list string, index int) error {
