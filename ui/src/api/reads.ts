@@ -28,6 +28,6 @@ export function useDeployments(project: string) {
 }
 
 export function useModels(project: string) {
-  const query = useList<Model>('models', { enabled: !!project });
+  const query = useList<Model>('models'); // without a project too: then those that belong to none
   return { ...query, items: query.items.filter((m) => m.project === project) };
 }
