@@ -26,6 +26,7 @@ const first = <P extends string>(path: P, tab: string) =>
 const home = () => import('./pages/home');
 const data = () => import('./pages/data');
 const runs = () => import('./pages/runs');
+const run = () => import('./pages/run');
 const experiments = () => import('./pages/experiments');
 const experiment = () => import('./pages/experiment');
 const compare = () => import('./pages/compare');
@@ -43,7 +44,8 @@ const tree = root.addChildren([
   on('/experiments/$ids', experiment, 'ExperimentPage'),
   on('/compare', compare, 'ComparePage'),
   on('/runs', runs, 'RunsPage'),
-  on('/runs/$id', runs, 'RunPage'),
+  first('/runs/$id', 'overview'),
+  on('/runs/$id/$tab', run, 'RunPage'),
   on('/models', models, 'ModelsPage'),
   on('/models/$model', models, 'ModelPage'),
   first('/models/$model/$version', 'evaluation'),

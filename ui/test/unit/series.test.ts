@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Interval, LogRow, PerformanceView, Verdict } from '../../src/api/types';
 import { armsOf, quantile } from '../../src/charts/armdata';
-import { align } from '../../src/charts/lines';
 import { boundOf, courseOf, gapOf, limitsOf, marksOf, totalOf, valueOf } from '../../src/charts/series';
 import { stalePaths } from '../../src/api/events';
 import { snippets } from '../../src/parts/command';
-import { groupKeys, varying } from '../../src/pages/runs';
+import { varying } from '../../src/pages/runs';
 import { checkText, roleOf } from '../../src/pages/data';
 import { standing } from '../../src/pages/models';
 
@@ -70,10 +69,6 @@ test('arms are counted by slot, and scores become shares of each arm', () => {
   expect(armsOf([])).toBeUndefined();
 });
 
-test('curves share one axis of steps with holes', () => {
-  expect(align([{ label: 'a', role: 'subject', points: [{ step: 1, value: 5 }, { step: 3, value: 6 }] }, { label: 'b', role: 'compare', points: [{ step: 2, value: 7 }] }])).toEqual([[1, 2, 3], [5, null, 6], [null, 7, null]]);
-});
-
 test('an event makes only its nouns stale', () => {
   expect(stalePaths('rollout.step')).toEqual(['events', 'deployments', 'models', 'monitors']);
   expect(stalePaths('job')).toContain('jobs');
@@ -84,9 +79,8 @@ test('commands quote what the shell would eat', () => {
   expect(snippets({ cli: 'trimtab models ls', api: 'models' }, 'http://h')).toMatchObject({ CLI: 'trimtab models ls', API: 'curl -s http://h/api/v1/models' });
 });
 
-test('runs show the parameters that differ, and draw train and validation together', () => {
+test('runs show the parameters that differ', () => {
   expect(varying([{ params: { rounds: '200', leaves: '31' } }, { params: { rounds: '200', leaves: '15' } }])).toEqual(['leaves']);
-  expect([...groupKeys(['train_loss', 'valid_loss', 'auc'])]).toEqual([['auc', ['auc']], ['loss', ['train_loss', 'valid_loss']]]);
 });
 
 test('a column is known by what the project does with it', () => {
