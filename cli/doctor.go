@@ -197,7 +197,7 @@ func checkClock(_ context.Context, dir string) diagnosis {
 	if now.Year() < 2025 {
 		return bad("set the clock of this machine", "it is %s, says the clock", term.Time(now))
 	}
-	if info, err := os.Stat(filepath.Join(dir, "catalog.db")); err == nil && info.ModTime().After(now.Add(time.Minute)) {
+	if info, err := os.Stat(filepath.Join(dir, server.CatalogFile)); err == nil && info.ModTime().After(now.Add(time.Minute)) {
 		return attention("set the clock of this machine", "the catalog was written %s ahead of the clock",
 			term.Duration(info.ModTime().Sub(now)))
 	}
@@ -220,7 +220,16 @@ func checkToken(_ context.Context, dir string) diagnosis {
 }
 
 func checkCatalog(ctx context.Context, dir string) diagnosis {
-	path := filepath.Join(dir, "catalog.db")
+	path, err := server.CatalogPlace(dir, os.Getenv(catalogVariable))
+	if err != nil {
+		return bad(fault.HintOf(err), "%v", err)
+	}
+	if catalog.IsURL(path) {
+		if err := catalog.Inspect(ctx, path); err != nil {
+			return bad(fault.HintOf(err), "%v", err)
+		}
+		return ok("readable, %s", catalog.Redact(path))
+	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ok("not there yet")

@@ -139,7 +139,7 @@ func (f *Factory) live(ctx context.Context, dir string) (*Client, error) {
 
 // inProcess starts this program as the server for the length of the command.
 func (f *Factory) inProcess(ctx context.Context, dir string) (*Client, error) {
-	s := server.New(server.Config{Dir: dir, Listen: "127.0.0.1:0", Version: f.Version, Log: nil, Embedded: true})
+	s := server.New(server.Config{Dir: dir, Catalog: os.Getenv(catalogVariable), Listen: "127.0.0.1:0", Version: f.Version, Log: nil, Embedded: true})
 	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}

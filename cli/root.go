@@ -37,6 +37,8 @@ var commands = []func(*Factory) *cobra.Command{
 	newEventsCommand,
 	newOpenCommand,
 	newDoctorCommand,
+	newBackupCommand,
+	newRestoreCommand,
 	newSchemaCommand,
 	newAPICommand,
 	newVersionCommand,

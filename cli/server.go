@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -16,8 +18,12 @@ import (
 // drainTime is how long requests and jobs may take to end after the signal to stop.
 const drainTime = 20 * time.Second
 
+// catalogVariable names the environment variable with the address of the catalog: a password has no place on a command
+// line, which other users of the machine can read.
+const catalogVariable = "TRIMTAB_CATALOG"
+
 func newServerCommand(f *Factory) *cobra.Command {
-	var listen, logFormat, logLevel string
+	var listen, catalog, logFormat, logLevel string
 	var hosts []string
 	cmd := &cobra.Command{
 		Use:   "server",
@@ -26,7 +32,8 @@ func newServerCommand(f *Factory) *cobra.Command {
 			"request needs the token in the directory's file `token`, which is made on the first start.",
 		Example: "  trimtab server\n" +
 			"  trimtab server --dir /var/lib/trimtab --listen 0.0.0.0:7070\n" +
-			"  trimtab server --listen 127.0.0.1:0 --log-format json",
+			"  trimtab server --listen 127.0.0.1:0 --log-format json\n" +
+			"  TRIMTAB_CATALOG=postgres://trimtab:secret@db.example/trimtab trimtab server",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(f.IO, logFormat, logLevel)
@@ -37,11 +44,12 @@ func newServerCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Listen: listen, Hosts: hosts, Version: f.Version, Log: log})
+			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Catalog: cmp.Or(catalog, os.Getenv(catalogVariable)), Listen: listen, Hosts: hosts, Version: f.Version, Log: log})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", server.DefaultListen, "host:port to listen on; port 0 takes a free one")
+	flags.StringVar(&catalog, "catalog", "", "postgres:// URL that keeps the catalog (default: "+catalogVariable+", or a file in the state directory)")
 	flags.StringSliceVar(&hosts, "host", nil, "further Host names that a loopback server answers to, for a proxy in front of it")
 	flags.StringVar(&logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")

@@ -36,6 +36,7 @@ const undoTime = 10 * time.Second
 // Config says what to run. Dir is required.
 type Config struct {
 	Dir     string       // state directory; made when missing
+	Catalog string       // postgres:// URL of the catalog; "" = where it was, or a file in Dir
 	Listen  string       // host:port; "" = DefaultListen; port 0 = any free one
 	Token   string       // overrides the token of the directory
 	Hosts   []string     // further Host names that a loopback listener answers to

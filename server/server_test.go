@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/server"
 )
@@ -26,6 +28,14 @@ func start(t *testing.T, cfg server.Config) *server.Server {
 	}
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Catalog == "" {
+		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if place := catalogtest.In(t, cfg.Dir); catalog.IsURL(place) {
+			cfg.Catalog = place
+		}
 	}
 	s := server.New(cfg)
 	if err := s.Start(t.Context()); err != nil {

@@ -103,11 +103,23 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 
 	// ---- infra
 	metrics := prometheus.NewRegistry()
-	db, err := catalog.Open(ctx, filepath.Join(cfg.Dir, "catalog.db"), schemas...)
+	place, err := CatalogPlace(cfg.Dir, cfg.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	db, err := catalog.Open(ctx, place, schemas...)
 	if err != nil {
 		return nil, err
 	}
 	p.onStop("catalog", func(context.Context) error { return db.Close() })
+	release, err := db.Alone(ctx, func(err error) { cfg.Log.Error("the catalog is not ours alone", "error", err) })
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("catalog's lock", func(context.Context) error { return release() })
+	if err := rememberCatalog(cfg.Dir, place); err != nil {
+		return nil, err
+	}
 	jobs := queue.New(db, queue.Options{Log: cfg.Log})
 	files, err := blob.NewFile(filepath.Join(cfg.Dir, "blobs"), blob.Disk{})
 	if err != nil {
@@ -174,6 +186,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}
 	p.router = route.New(routes)
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Compatible: mlflow.Version, Metrics: metrics})
+	native.RegisterBackup(p.router, snapshots(cfg, db, points), cfg.Log)
 	native.RegisterEvents(p.router, events)
 	native.RegisterJobs(p.router, jobs)
 	native.RegisterProjects(p.router, projects)

@@ -53,6 +53,7 @@ func DescribePlain(r *route.Router) {
 	r.Describe(http.MethodGet, route.Prefix+"/experiments/{experiment}/stream", "Follow what changes in an experiment", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/stream", "Follow what changes about a run", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodPost, route.Prefix+"/models/{model}/versions/{version}/score", "Score a file of rows offline", &route.Body{Media: mediaParquet}, route.Body{Media: mediaParquet})
+	r.Describe(http.MethodPost, route.Prefix+"/backup", "Give a copy of everything, to be restored with `trimtab restore`", nil, route.Body{Media: "application/x-tar"})
 	r.Describe(http.MethodGet, route.Prefix+"/events/stream", "Follow what happens, from Last-Event-ID on", nil, route.Body{Media: stream, Value: govern.Event{}})
 	r.Describe(http.MethodGet, route.Prefix+"/jobs/stream", "Follow every job", nil, route.Body{Media: stream, Value: queue.Job{}})
 	r.Describe(http.MethodGet, route.Prefix+"/jobs/{id}/stream", "Follow one job to its end", nil, route.Body{Media: stream, Value: queue.Job{}})

@@ -49,6 +49,7 @@ const (
 	rowsName   = "catalog.rows"
 	stateName  = "state/"
 	endName    = "end.json"
+	errorName  = "error.json"
 	hashRecord = "TRIMTAB.blake3"
 	// tries is how often a copy is begun anew because files went away.
 	tries = 20
@@ -68,6 +69,13 @@ type Head struct {
 type end struct {
 	Files  int64  `json:"files"`
 	Blake3 string `json:"blake3"` // of one line "hash size name" for each entry before
+}
+
+// failure stands in a backup in place of its end when it could not be made whole, for whoever reads it.
+type failure struct {
+	Code    fault.Code `json:"code"`
+	Message string     `json:"message"`
+	Hint    string     `json:"hint"`
 }
 
 // Folder is a folder of the state directory that its owner copies.
@@ -348,6 +356,8 @@ func (s *Snapshot) Write(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		if err := put(ctx, out, sums, f, s.Head.CreatedAt); err != nil {
+			reason, _ := json.Marshal(failure{fault.CodeOf(err), err.Error(), fault.HintOf(err)}) // three texts
+			_ = putBytes(out, nil, errorName, reason, s.Head.CreatedAt)                           // fails too when the writer did, or a file is half written
 			return err
 		}
 	}

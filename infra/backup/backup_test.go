@@ -316,8 +316,13 @@ func TestACorruptBlobEndsTheBackup(t *testing.T) {
 	snap, err := backup.Take(t.Context(), h.source())
 	must(t, err)
 	defer snap.Close()
-	if err := snap.Write(t.Context(), io.Discard); !fault.Is(err, fault.Corrupt) || !strings.Contains(err.Error(), hash) {
-		t.Errorf("err %v, want corrupt with the name of the blob", err)
+	var out bytes.Buffer
+	wrote := snap.Write(t.Context(), &out)
+	_, read := backup.Read(t.Context(), &out, nil) // whoever is far away hears the reason too
+	for name, err := range map[string]error{"write": wrote, "read": read} {
+		if !fault.Is(err, fault.Corrupt) || !strings.Contains(err.Error(), hash) || fault.HintOf(err) == "" {
+			t.Errorf("%s: err %v, want corrupt with the name of the blob", name, err)
+		}
 	}
 }
 

@@ -61,6 +61,12 @@ func Read(ctx context.Context, r io.Reader, each func(name string, size int64, r
 				return head, fault.New(fault.Invalid, "the backup has the format %d, this program reads %d", head.Format, format).
 					WithHint("restore it with the version %s of the program, or a newer one", head.Version)
 			}
+		case entry.Name == errorName:
+			var reason failure
+			if err := small(body, entry.Size, &reason); err != nil {
+				return head, err
+			}
+			return head, fault.New(reason.Code, "%s", reason.Message).WithHint("%s", reason.Hint)
 		case entry.Name == endName:
 			var last end
 			if err := small(body, entry.Size, &last); err != nil {

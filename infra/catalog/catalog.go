@@ -64,6 +64,8 @@ type dialect interface {
 	vacant(ctx context.Context) error
 	// clear takes away what migrate made at a place that was vacant.
 	clear(ctx context.Context) error
+	// alone keeps other servers away until release is called.
+	alone(ctx context.Context, lost func(error)) (release func() error, err error)
 }
 
 // Open opens or creates the catalog at a place, which is a path or a postgres:// URL, and applies the migrations found
@@ -114,6 +116,16 @@ func (d *DB) Place() string { return d.dialect.name() }
 
 // Read is the pool of reading connections. They cannot write, and they see what was committed when a statement starts.
 func (d *DB) Read() *sql.DB { return d.read }
+
+// Alone keeps other servers away from the catalog until release is called: a second one is refused with fault.Conflict.
+// Not everything that a server remembers or takes for its own (running jobs, traffic, the files beside the catalog) is
+// shared among servers. A file of SQLite needs no help: whoever has its directory has it.
+//
+// The lock goes with its connection. When PostgreSQL is restarted it is taken again as soon as that is possible, and lost
+// hears why it is not held meanwhile.
+func (d *DB) Alone(ctx context.Context, lost func(error)) (release func() error, err error) {
+	return d.dialect.alone(ctx, lost)
+}
 
 // Close waits for running statements and closes every connection. SQLite folds its write-ahead log into the file.
 func (d *DB) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }

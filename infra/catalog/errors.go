@@ -28,7 +28,7 @@ func IsUnique(err error) bool {
 const (
 	freeSpace = "the disk is full: free some space, then try again"
 	held      = "another process holds the catalog; try again"
-	backup    = "restore the catalog from a backup"
+	backup    = "restore the state directory from a backup"
 )
 
 // wrap gives a database error the code a caller can act on. Faults pass unchanged, and so does every other error:

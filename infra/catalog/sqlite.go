@@ -168,6 +168,10 @@ func (s sqlite) clear(context.Context) error {
 	return errors.Join(errs...)
 }
 
+func (s sqlite) alone(context.Context, func(error)) (func() error, error) {
+	return func() error { return nil }, nil
+}
+
 // names reads and closes rows of one text each; it takes the results of a query call as they are.
 func names(rows *sql.Rows, err error) ([]string, error) {
 	if err != nil {
