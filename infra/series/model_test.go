@@ -218,7 +218,7 @@ var odd = []float64{math.NaN(), math.Float64frombits(0x7FF0000000000001), math.F
 
 // TestRandom does random things to a store and to the model, and compares them.
 func TestRandom(t *testing.T) {
-	rounds, operations := 4, 90
+	rounds, operations := 4, 60
 	if testing.Short() {
 		rounds = 2
 	}
@@ -238,7 +238,7 @@ func TestRandom(t *testing.T) {
 				case action < 60:
 					var entries []Entry
 					n := r.IntN(200)
-					if r.IntN(8) == 0 {
+					if r.IntN(12) == 0 {
 						n = 9000
 					}
 					key := keys[r.IntN(len(keys))]
