@@ -386,8 +386,9 @@ func (s *Service) writeLatest(ctx context.Context, c *change, st *state) error {
 }
 
 // flush writes what was logged up to now to the catalog.
-func (s *Service) flush(ctx context.Context) error {
-	all := s.states.unwritten()
+func (s *Service) flush(ctx context.Context) error { return s.flushStates(ctx, s.states.unwritten()) }
+
+func (s *Service) flushStates(ctx context.Context, all []*state) error {
 	for len(all) > 0 {
 		n := min(len(all), maxFlush)
 		some := all[:n]

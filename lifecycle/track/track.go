@@ -34,6 +34,7 @@ type Config struct {
 	Events  *govern.Service
 	Uploads string           // a folder for the parts of unfinished uploads, which survive a restart
 	Points  string           // a folder of metric files from before the series store; "" = there never were any
+	Index   int64            // bytes of memory for the columns that searches look at; 0 = 128 MiB
 	Now     func() time.Time // nil = time.Now
 	Log     *slog.Logger     // nil = nowhere
 }
@@ -49,6 +50,7 @@ type Service struct {
 	writer   *writer
 	names    *names
 	states   *states
+	index    *index
 	watchers watchers
 
 	heard, heardEpoch int64 // of the goroutine that keeps
@@ -70,7 +72,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Artifacts: artifacts, db: c.DB, series: c.Series, events: c.Events, now: c.Now, log: c.Log, writer: &writer{db: c.DB}, names: newNames(),
-		states: newStates(), watchers: watchers{all: map[*watcher]struct{}{}}, heard: unheard}
+		states: newStates(), index: newIndex(c.DB, c.Index), watchers: watchers{all: map[*watcher]struct{}{}}, heard: unheard}
 	if err := s.prepare(ctx, c.Points); err != nil {
 		return nil, err
 	}
