@@ -62,17 +62,10 @@ const (
 	versionFile = "/model-versions/get-artifact"
 )
 
-// searcher finds registered models and versions.
-type searcher interface {
-	SearchModels(ctx context.Context, q track.Search) ([]*registry.Model, string, error)
-	SearchVersions(ctx context.Context, q track.Search) ([]*registry.Version, string, error)
-}
-
 type door struct {
 	r        *route.Router
 	track    *track.Service
 	registry *registry.Service
-	search   searcher
 	writes   *gate
 	reads    *gate
 	uploads  *gate
@@ -85,7 +78,6 @@ func Register(r *route.Router, s Services) {
 	l.Queue, l.Patience = or(l.Queue, 1024), or(l.Patience, 20*time.Second)
 	d := &door{r: r, track: s.Track, registry: s.Registry, writes: newGate(l.WriteBytes, l.Queue, l.Patience),
 		reads: newGate(l.Reads, l.Queue, l.Patience), uploads: newGate(l.Uploads, l.Queue, l.Patience)}
-	d.search, _ = any(s.Registry).(searcher)
 	r.Errors(writeError, "/api/2.0/", "/api/3.0/", "/ajax-api/", runFile, versionFile)
 	d.registerServer()
 	d.registerExperiments()
@@ -219,8 +211,11 @@ func contentType(req *http.Request) error {
 		return nil
 	}
 	given := req.Header.Get("Content-Type")
-	if given == "application/json" {
+	switch given {
+	case "application/json":
 		return nil
+	case "":
+		return fault.New(fault.Invalid, "Bad Request. Content-Type header is missing.")
 	}
 	if kind, _, err := mime.ParseMediaType(given); err != nil || !strings.EqualFold(kind, "application/json") {
 		return fault.New(fault.Invalid, "Bad Request. Content-Type must be one of ['application/json'].")

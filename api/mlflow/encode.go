@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -388,7 +389,9 @@ func (o *out) version(v *registry.Version) {
 	o.text("version", strconv.Itoa(v.Version))
 	o.millis("creation_timestamp", v.CreatedAt)
 	o.millis("last_updated_timestamp", v.UpdatedAt)
-	o.optional("user_id", v.Actor)
+	if name, ok := strings.CutPrefix(v.Actor, "user:"); ok { // somebody who gave a name
+		o.text("user_id", name)
+	}
 	o.text("current_stage", v.Stage)
 	o.text("description", v.Description)
 	o.text("source", v.Source)

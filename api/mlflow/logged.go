@@ -28,7 +28,13 @@ func (d *door) registerLoggedModels() {
 		return c.sendLoggedModel(d.track.FinalizeLoggedModel(c.ctx, c.path("model_id"), status, ""))
 	}})
 	d.add(endpoint{method: http.MethodDelete, path: path, action: "logged-model.delete", resource: resource, form: nothing, do: func(c *call) error {
-		return d.track.DeleteLoggedModel(c.ctx, c.path("model_id"))
+		err := d.track.DeleteLoggedModel(c.ctx, c.path("model_id"))
+		if fault.Is(err, fault.NotFound) {
+			if _, known := d.track.LoggedModel(c.ctx, c.path("model_id"), true); known == nil {
+				return nil // it is deleted already, and clients that clean up ask twice
+			}
+		}
+		return err
 	}})
 	d.add(endpoint{method: http.MethodPatch, path: path + "/tags", action: "logged-model.tag", resource: resource, form: loggedTags, do: func(c *call) error {
 		_, err := d.track.SetLoggedModelTags(c.ctx, c.path("model_id"), tagsOf(c.in, "tags"))

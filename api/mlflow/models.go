@@ -83,7 +83,7 @@ func (d *door) searchModels(c *call) error {
 	if err != nil {
 		return err
 	}
-	found, next, err := d.search.SearchModels(c.ctx, q)
+	found, next, err := d.registry.SearchModels(c.ctx, q)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (d *door) registerVersions() {
 		if err != nil {
 			return err
 		}
-		found, next, err := d.search.SearchVersions(c.ctx, q)
+		found, next, err := d.registry.SearchVersions(c.ctx, q)
 		if err != nil {
 			return err
 		}

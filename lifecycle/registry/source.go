@@ -82,6 +82,11 @@ func (s *Service) resolve(ctx context.Context, n NewVersion) (origin, error) {
 		o.location = location
 		return o, nil
 	}
+	switch kind := strings.ToLower(scheme); kind {
+	case "http", "https", "ftp", "sftp": // whoever loads the version would be sent to a host that the caller chose
+		return o, fault.New(fault.Invalid, "'source' cannot use the '%s' scheme: the '%s' scheme addresses a host other than the tracking server's configured artifact storage", kind, kind).
+			WithHint("log the model to a run, or name a place in an object store")
+	}
 	o.location = n.Source
 	return o, nil
 }
