@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -52,10 +51,8 @@ func (s *Service) LogMetric(ctx context.Context, run string, m Metric) error {
 		return err
 	}
 	metrics := []Metric{m}
-	if m.ModelID != "" {
-		if err := s.logModelMetrics(ctx, run, metrics); err != nil {
-			return err
-		}
+	if err := s.logRows(ctx, run, nil, nil, modelPointsOf(metrics)); err != nil {
+		return err
 	}
 	return s.appendPoints(ctx, run, metrics)
 }
@@ -146,33 +143,40 @@ func (s *Service) LogBatch(ctx context.Context, run string, b Batch) error {
 	if err := checkBatch(&b); err != nil {
 		return err
 	}
-	if len(b.Params)+len(b.Tags) > 0 {
-		_, err := s.changeRun(ctx, run, func(c *change, r *record) error {
-			if err := r.active(); err != nil {
-				return err
-			}
-			fresh, err := r.newParams(b.Params)
-			if err != nil {
-				return err
-			}
-			if len(fresh)+len(b.Tags) == 0 {
-				return errSame
-			}
-			if err := s.addParams(ctx, c, r, fresh); err != nil {
-				return err
-			}
-			return s.addTags(ctx, c, r, b.Tags)
-		})
-		if err := unlessSame(err); err != nil {
-			return err
-		}
-	}
-	if slices.ContainsFunc(b.Metrics, func(m Metric) bool { return m.ModelID != "" }) {
-		if err := s.logModelMetrics(ctx, run, b.Metrics); err != nil {
-			return err
-		}
+	if err := s.logRows(ctx, run, b.Params, b.Tags, modelPointsOf(b.Metrics)); err != nil {
+		return err
 	}
 	return s.appendPoints(ctx, run, b.Metrics)
+}
+
+// logRows writes the part of a batch that goes to the catalog, if there is any: all of it or nothing.
+func (s *Service) logRows(ctx context.Context, run string, params []Param, tags []Tag, models modelPoints) error {
+	if len(params)+len(tags)+len(models.order) == 0 {
+		return nil
+	}
+	_, err := s.changeRun(ctx, run, func(c *change, r *record) error {
+		if err := r.active(); err != nil {
+			return err
+		}
+		fresh, err := r.newParams(params)
+		if err != nil {
+			return err
+		}
+		if len(fresh)+len(tags)+len(models.order) == 0 {
+			return errSame
+		}
+		if err := models.check(ctx, c); err != nil {
+			return err
+		}
+		if err := s.addParams(ctx, c, r, fresh); err != nil {
+			return err
+		}
+		if err := s.addTags(ctx, c, r, tags); err != nil {
+			return err
+		}
+		return models.write(ctx, c, run)
+	})
+	return unlessSame(err)
 }
 
 // SetTag sets or replaces a tag. The tag mlflow.runName is the run's name.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -301,13 +300,19 @@ func (s *Service) FinalizeLoggedModel(ctx context.Context, id, status, message s
 	})
 }
 
-// DeleteLoggedModel marks a model deleted. Versions that were registered from it stay.
+// DeleteLoggedModel marks a model deleted; again is no error. Versions that were registered from it stay.
 func (s *Service) DeleteLoggedModel(ctx context.Context, id string) error {
-	_, err := s.changeModel(ctx, id, func(_ *change, m *model) error {
+	return unlessSame(s.writer.do(ctx, func(c *change) error {
+		m, err := readModel(ctx, c.Tx, id, true)
+		if err != nil {
+			return err
+		}
+		if m.Stage == StageDeleted {
+			return errSame
+		}
 		m.Stage = StageDeleted
-		return nil
-	})
-	return err
+		return m.save(ctx, c, s.now())
+	}))
 }
 
 // SetLoggedModelTags sets or replaces tags; of a key that comes twice the last value counts.
@@ -333,42 +338,61 @@ func (s *Service) LogLoggedModelParams(ctx context.Context, id string, params []
 	return err
 }
 
-// logModelMetrics keeps the latest point of every (model, key, dataset) of metrics that name a model.
-func (s *Service) logModelMetrics(ctx context.Context, run string, metrics []Metric) error {
-	type cell struct{ model, key, dataset, digest string }
-	latest := map[cell]Metric{}
+// measured is a metric of a model on a dataset.
+type measured struct{ model, key, dataset, digest string }
+
+// modelPoints are the latest of the metrics that name a model, one for each model, key and dataset.
+type modelPoints struct {
+	latest map[measured]Metric
+	order  []measured
+}
+
+func modelPointsOf(metrics []Metric) modelPoints {
+	p := modelPoints{}
 	for _, m := range metrics {
 		if m.ModelID == "" {
 			continue
 		}
-		k := cell{cut(text(m.ModelID), maxName), m.Key, cut(text(m.DatasetName), maxDatasetName), cut(text(m.DatasetDigest), maxDigest)}
-		if old, ok := latest[k]; !ok || newer(m.point(), old.point()) {
-			latest[k] = m
+		k := measured{cut(text(m.ModelID), maxName), m.Key, cut(text(m.DatasetName), maxDatasetName), cut(text(m.DatasetDigest), maxDigest)}
+		old, ok := p.latest[k]
+		if !ok {
+			p.order = append(p.order, k)
+		}
+		if p.latest == nil {
+			p.latest = map[measured]Metric{}
+		}
+		if !ok || newer(m.point(), old.point()) {
+			p.latest[k] = m
 		}
 	}
-	cells := make([]cell, 0, len(latest))
-	for k := range latest {
-		cells = append(cells, k)
+	return p
+}
+
+// check is fault.NotFound when one of the models is not there.
+func (p modelPoints) check(ctx context.Context, q catalog.Querier) error {
+	seen := ""
+	for _, k := range p.order {
+		if k.model == seen {
+			continue
+		}
+		if _, err := readModel(ctx, q, k.model, true); err != nil {
+			return err
+		}
+		seen = k.model
 	}
-	slices.SortFunc(cells, func(a, b cell) int { return strings.Compare(a.model+a.key+a.dataset, b.model+b.key+b.dataset) })
-	return s.writer.do(ctx, func(c *change) error {
-		r, err := s.record(ctx, c.Tx, run)
+	return nil
+}
+
+func (p modelPoints) write(ctx context.Context, c *change, run string) error {
+	for _, k := range p.order {
+		m := p.latest[k]
+		_, err := c.ExecContext(ctx, `INSERT INTO model_metrics (model_id, key, run_id, dataset_name, dataset_digest, step, at, value) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (workspace_id, model_id, key, run_id, dataset_name, dataset_digest) DO UPDATE SET step = excluded.step, at = excluded.at, value = excluded.value
+			WHERE excluded.step > model_metrics.step OR (excluded.step = model_metrics.step AND excluded.at >= model_metrics.at)`,
+			k.model, k.key, run, k.dataset, k.digest, m.Step, m.At, numberOrNil(m.Value))
 		if err != nil {
-			return err
+			return fmt.Errorf("write the metric %s of model %s: %w", k.key, k.model, err)
 		}
-		if err := r.active(); err != nil {
-			return err
-		}
-		for _, k := range cells {
-			m := latest[k]
-			_, err := c.ExecContext(ctx, `INSERT INTO model_metrics (model_id, key, run_id, dataset_name, dataset_digest, step, at, value) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-				ON CONFLICT (workspace_id, model_id, key, run_id, dataset_name, dataset_digest) DO UPDATE SET step = excluded.step, at = excluded.at, value = excluded.value
-				WHERE excluded.step > model_metrics.step OR (excluded.step = model_metrics.step AND excluded.at >= model_metrics.at)`,
-				k.model, k.key, run, k.dataset, k.digest, m.Step, m.At, numberOrNil(m.Value))
-			if err != nil {
-				return fmt.Errorf("write the metric %s of model %s: %w", k.key, k.model, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }

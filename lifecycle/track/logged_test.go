@@ -42,6 +42,9 @@ func TestALifeOfALoggedModel(t *testing.T) {
 			t.Errorf("%+v", run.Metrics)
 		}
 		must(t, w.DeleteLoggedModel(ctx, m.ID))
+		must(t, w.DeleteLoggedModel(ctx, m.ID))
+		refuses(t, w.DeleteLoggedModel(ctx, "m-none"), fault.NotFound, "Logged model with ID 'm-none' not found.")
+		refuses(t, w.LogMetric(ctx, r.ID, track.Metric{Key: "auc", ModelID: "m-none"}), fault.NotFound, "Logged model with ID 'm-none' not found.")
 		_, err := w.LoggedModel(ctx, m.ID, false)
 		refuses(t, err, fault.NotFound, "Logged model with ID '"+m.ID+"' not found.")
 		if gone := got(w.LoggedModel(ctx, m.ID, true))(t); gone.Stage != "deleted" {

@@ -113,8 +113,9 @@ func TestHardDelete(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		keep, gone := w.run(t, "0"), w.run(t, "0", track.Tag{Key: "k", Value: "v"})
+		m := got(w.CreateLoggedModel(ctx, track.NewLoggedModel{ID: "m-1", ExperimentID: "0"}))(t)
 		for _, r := range []*track.Run{keep, gone} {
-			must(t, w.LogBatch(ctx, r.ID, track.Batch{Metrics: []track.Metric{{Key: "m", Value: 1, ModelID: "m-1"}}, Params: []track.Param{{Key: "p", Value: "1"}}}))
+			must(t, w.LogBatch(ctx, r.ID, track.Batch{Metrics: []track.Metric{{Key: "m", Value: 1, ModelID: m.ID}}, Params: []track.Param{{Key: "p", Value: "1"}}}))
 			must(t, w.LogInputs(ctx, r.ID, []track.DatasetInput{{Dataset: track.Dataset{Name: "d", Digest: "1"}}}, nil))
 			_, err := w.PutArtifact(ctx, "0/"+r.ID+"/artifacts/a.txt", strings.NewReader("text of "+r.ID), track.Expect{Size: -1})
 			must(t, err)
