@@ -215,6 +215,9 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 		return fmt.Errorf("write to the catalog: nothing is written, because a statement failed: %w", tx.failed)
 	}
 	if err := sqlTx.Commit(); err != nil {
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err() // which rolled it back a moment before
+		}
 		return wrap(err, "commit to the catalog")
 	}
 	committed = true
