@@ -27,9 +27,9 @@ func pageSize(asked, usual, most int) (int, error) {
 	case asked == 0:
 		return usual, nil
 	case asked < 0:
-		return 0, invalid("Invalid value %d for parameter 'max_results' supplied: It must be a positive integer", asked)
+		return 0, invalid("Invalid value %d for parameter 'max_results' supplied. It must be a positive integer", asked)
 	case asked > most:
-		return 0, invalid("Invalid value %d for parameter 'max_results' supplied: It must be at most %d", asked, most)
+		return 0, invalid("Invalid value %d for parameter 'max_results' supplied. It must be at most %d", asked, most)
 	}
 	return asked, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -236,68 +237,89 @@ func (s *Service) setStage(ctx context.Context, id, stage, what string) error {
 	return err
 }
 
+// maxRemoved runs are removed in one transaction.
+const maxRemoved = 50
+
 // HardDeleteRun removes runs for good: their rows, their points and their files. Ids that are not there are skipped, so that it can be repeated.
-// Files that other runs or versions hold too stay where they are held.
+// Bytes that other runs or versions hold too stay where they are held.
 func (s *Service) HardDeleteRun(ctx context.Context, ids ...string) error {
-	for _, id := range ids {
-		if err := s.hardDelete(ctx, id); err != nil && !fault.Is(err, fault.NotFound) {
+	ids = slices.Clone(ids)
+	slices.Sort(ids) // whoever else removes runs takes their gates in the same order
+	for chunk := range slices.Chunk(slices.Compact(ids), maxRemoved) {
+		if err := s.remove(ctx, chunk); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) hardDelete(ctx context.Context, id string) error {
-	st, err := s.state(ctx, id)
-	if err != nil {
-		return err
-	}
-	st.gate.Lock() // nobody appends points while and after they are removed
-	defer st.gate.Unlock()
-	if st.removed {
-		return nil
-	}
-	// The points go last: a crash in between leaves points that nobody sees until SweepPoints removes them.
-	var experimentID string
-	err = s.writer.do(ctx, func(c *change) error {
-		r, err := s.record(ctx, c.Tx, id)
+func (s *Service) remove(ctx context.Context, ids []string) error {
+	var gone []*state
+	for _, id := range ids {
+		st, err := s.state(ctx, id)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		experimentID = r.run.ExperimentID
-		if err := s.dropCells(ctx, c, r); err != nil {
-			return err
+		st.gate.Lock() // nobody appends points while and after they are removed
+		defer st.gate.Unlock()
+		if !st.removed {
+			gone = append(gone, st)
 		}
-		if err := s.removeTree(ctx, c.Tx, r.run.ArtifactURI); err != nil {
-			return err
-		}
-		for _, query := range []string{
-			`DELETE FROM model_metrics WHERE workspace_id = 'default' AND run_id = $1`,
-			`DELETE FROM runs WHERE workspace_id = 'default' AND id = $1`,
-		} {
-			if _, err := c.ExecContext(ctx, query, id); err != nil {
-				return fmt.Errorf("remove run %s: %w", id, err)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	// The points go last: a crash in between leaves points that nobody sees until SweepPoints removes them.
+	err := s.writer.do(ctx, func(c *change) error {
+		for _, st := range gone {
+			if err := s.removeRows(ctx, c, st.id); err != nil && !fault.Is(err, fault.NotFound) {
+				return err
 			}
 		}
-		for _, link := range r.doc.Datasets {
-			if _, err := c.ExecContext(ctx, `DELETE FROM run_inputs WHERE workspace_id = 'default' AND dataset_id = $1 AND run = $2`, link.ID, r.number); err != nil {
-				return fmt.Errorf("remove the inputs of run %s: %w", id, err)
-			}
-		}
-		if _, err := next(ctx, c.Tx, "epoch", 1); err != nil {
-			return err
-		}
-		return s.events.Append(ctx, c.Tx, govern.Event{Project: r.run.Project, Kind: "run.removed", Subject: "run/" + id, Level: govern.Attention,
-			Message: "run " + r.run.Name + " was removed for good"})
+		_, err := next(ctx, c.Tx, "epoch", 1)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	st.removed = true
-	s.states.drop(id)
-	if err := s.series.Delete(id); err != nil {
-		return fmt.Errorf("remove the points of run %s: %w", id, err)
+	for _, st := range gone {
+		st.removed = true
+		s.states.drop(st.id)
+		if err := s.series.Delete(st.id); err != nil {
+			return fmt.Errorf("remove the points of run %s: %w", st.id, err)
+		}
+		s.watchers.tell(Change{Run: st.id, Experiment: strconv.FormatInt(st.experiment, 10), What: ChangeRemoved})
 	}
-	s.watchers.tell(Change{Run: id, Experiment: experimentID, What: ChangeRemoved})
 	return nil
+}
+
+func (s *Service) removeRows(ctx context.Context, c *change, id string) error {
+	r, err := s.record(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	if err := s.dropCells(ctx, c, r); err != nil {
+		return err
+	}
+	if err := s.removeTree(ctx, c.Tx, r.run.ArtifactURI); err != nil {
+		return err
+	}
+	for _, link := range r.doc.Datasets {
+		if _, err := c.ExecContext(ctx, `DELETE FROM run_inputs WHERE workspace_id = 'default' AND dataset_id = $1 AND run = $2`, link.ID, r.number); err != nil {
+			return fmt.Errorf("remove the inputs of run %s: %w", id, err)
+		}
+	}
+	for _, query := range []string{
+		`DELETE FROM model_metrics WHERE workspace_id = 'default' AND run_id = $1`,
+		`DELETE FROM runs WHERE workspace_id = 'default' AND id = $1`,
+	} {
+		if _, err := c.ExecContext(ctx, query, id); err != nil {
+			return fmt.Errorf("remove run %s: %w", id, err)
+		}
+	}
+	return s.events.Append(ctx, c.Tx, govern.Event{Project: r.run.Project, Kind: "run.removed", Subject: "run/" + id, Level: govern.Attention,
+		Message: "run " + r.run.Name + " was removed for good"})
 }

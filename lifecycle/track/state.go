@@ -19,6 +19,7 @@ import (
 const (
 	writeBehind = time.Second
 	idleState   = 2 * time.Minute // a state that nobody asked for and that is written goes
+	maxStates   = 10_000          // beyond, idle is a second
 	maxFlush    = 32              // runs in one transaction of the write-behind
 )
 
@@ -482,6 +483,9 @@ func (s *Service) hear(ctx context.Context) error {
 // rest lets states go that nobody used for a while.
 func (s *Service) rest() {
 	since := time.Now().Add(-idleState)
+	if s.states.size() > maxStates {
+		since = time.Now().Add(-time.Second)
+	}
 	for _, st := range s.states.idle(since) {
 		s.states.leave(st, since)
 	}
