@@ -74,21 +74,23 @@ type index struct {
 
 // base is what every run has, by slot.
 type base struct {
-	numbers     []int64
-	ids         []shortID
-	odd         map[int32]string // ids that are not 32 digits
-	stages      []uint8
-	started     []int64 // milliseconds
-	finished    []int64
-	names       *texts
-	users       *texts
-	states      *texts // as MLflow spells them
-	uris        *texts // those that do not follow from the id
-	experiment  []uint32
-	experiments []int64 // by the numbers in experiment
-	order       map[int64]uint32
-	changed     []int64 // the revision of the last change to any run, for each of experiments
-	gone        int
+	numbers  []int64
+	ids      []shortID
+	odd      map[int32]string // ids that are not 32 digits
+	stages   []uint8
+	started  []int64 // milliseconds
+	finished []int64
+	names    *texts
+	users    *texts
+	states   *texts // as MLflow spells them
+	uris     *texts // those that do not follow from the id
+	gone     int    // stages that are slotGone
+
+	// Experiments have dense numbers here.
+	experiment    []uint32 // by slot
+	experimentIDs []string
+	changed       []int64          // the revision of the last change to any run
+	order         map[int64]uint32 // the number of an experiment's id
 }
 
 func newIndex(db *catalog.DB, budget int64) *index {
@@ -193,7 +195,7 @@ func (x *index) bytes() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	n := int64(8*cap(x.numbers)+16*cap(x.ids)+cap(x.stages)+8*cap(x.started)+8*cap(x.finished)+4*cap(x.experiment)) + int64(len(x.odd))*80
-	n += x.names.size() + x.users.size() + x.states.size() + x.uris.size() + int64(len(x.experiments))*64
+	n += x.names.size() + x.users.size() + x.states.size() + x.uris.size() + int64(len(x.experimentIDs))*64
 	for _, c := range x.columns {
 		n += c.size()
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func (x *index) takeChanges(ctx context.Context, revision, epoch int64) error {
 	}
 	var cells []changedCells
 	// Reading whole documents pays for a few runs only; for many, the columns are read again when they are needed.
-	forget := len(rows) > max(2000, known/8)
+	forget := len(rows) > min(max(2000, known/8), 10_000)
 	if len(rows) > 0 && len(x.columns) > 0 && !forget {
 		var err error
 		if cells, err = x.readCells(ctx, x.revision); err != nil {
@@ -225,9 +226,9 @@ func (b *base) put(r *baseRow) {
 	}
 	number, ok := b.order[r.experiment]
 	if !ok {
-		number = uint32(len(b.experiments))
+		number = uint32(len(b.experimentIDs))
 		b.order[r.experiment] = number
-		b.experiments, b.changed = append(b.experiments, r.experiment), append(b.changed, 0)
+		b.experimentIDs, b.changed = append(b.experimentIDs, strconv.FormatInt(r.experiment, 10)), append(b.changed, 0)
 	}
 	b.changed[number] = max(b.changed[number], r.revision)
 	b.experiment[slot] = number
@@ -244,7 +245,7 @@ func (b *base) put(r *baseRow) {
 	b.users.set(slot, r.user)
 	b.states.set(slot, strings.ToUpper(r.state))
 	b.uris.unset(slot)
-	if r.uri != usualURI(r.experiment, r.id) {
+	if !usual(r.uri, b.experimentIDs[number], r.id) {
 		b.uris.set(slot, r.uri)
 	}
 }
@@ -257,8 +258,20 @@ func millis(micros int64) int64 {
 	return catalog.Time(micros).UnixMilli()
 }
 
-func usualURI(experiment int64, id string) string {
-	return join(fmt.Sprintf("%s%d", scheme, experiment), id, artifactsDir)
+// usualURI is where a run keeps its files unless somebody has said otherwise.
+func usualURI(experiment, id string) string {
+	return scheme + experiment + "/" + id + "/" + artifactsDir
+}
+
+// usual reports whether uri is usualURI, without making that.
+func usual(uri, experiment, id string) bool {
+	for _, part := range []string{scheme, experiment, "/", id, "/"} {
+		var ok bool
+		if uri, ok = strings.CutPrefix(uri, part); !ok {
+			return false
+		}
+	}
+	return uri == artifactsDir
 }
 
 // changedCells are the parameters, metrics, tags and datasets of a run.

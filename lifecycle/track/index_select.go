@@ -34,7 +34,7 @@ func columnsFor(clauses []filter.Clause, orders []filter.Order) []columnKey {
 
 // candidates are the slots of runs of experiments that a view sees and that meet all clauses, in the order of their numbers.
 func (x *index) candidates(experiments []int64, view View, clauses []filter.Clause) []int32 {
-	wanted, any := make([]bool, len(x.experiments)), false
+	wanted, any := make([]bool, len(x.experimentIDs)), false
 	for _, e := range experiments {
 		if n, ok := x.order[e]; ok {
 			wanted[n], any = true, true
@@ -109,7 +109,7 @@ func (b *base) uri(slot int32) string {
 	if uri, ok := b.uris.get(slot); ok {
 		return uri
 	}
-	return usualURI(b.experiments[b.experiment[slot]], b.id(slot))
+	return usualURI(b.experimentIDs[b.experiment[slot]], b.id(slot))
 }
 
 // matcher looks at each text once.

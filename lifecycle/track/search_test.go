@@ -326,8 +326,8 @@ func TestSearchRefuses(t *testing.T) {
 			q    track.RunSearch
 			want string
 		}{
-			"size":       {in(track.Search{MaxResults: 50001}), "Invalid value 50001 for parameter 'max_results' supplied"},
-			"negative":   {in(track.Search{MaxResults: -1}), "Invalid value -1 for parameter 'max_results' supplied"},
+			"size":       {in(track.Search{MaxResults: 50001}), "Invalid value 50001 for parameter 'max_results' supplied. It must be at most 50000"},
+			"negative":   {in(track.Search{MaxResults: -1}), "Invalid value -1 for parameter 'max_results' supplied. It must be a positive integer"},
 			"view":       {in(track.Search{View: "some"}), "Invalid value \"some\" for parameter 'view_type' supplied."},
 			"experiment": {track.RunSearch{Experiments: []string{"x"}}, "Invalid experiment ID 'x'. Experiment ID must be a valid integer."},
 			"filter":     {in(track.Search{Filter: "a OR b"}), "Invalid clause(s) in filter string: 'a', 'OR', 'b'"},
@@ -377,4 +377,3 @@ func TestKeysOfExperiments(t *testing.T) {
 		}
 	})
 }
-

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -259,7 +260,7 @@ func (x *index) cells(c tableColumn) func(slot int32) any {
 			return x.finished[slot]
 		}
 	case "experiment_id":
-		return func(slot int32) any { return fmt.Sprint(x.experiments[x.experiment[slot]]) }
+		return func(slot int32) any { return x.experimentIDs[x.experiment[slot]] }
 	case "run_id":
 		return func(slot int32) any { return x.id(slot) }
 	case "artifact_uri":
@@ -289,8 +290,8 @@ func (x *index) groups(slots []int32, columns []tableColumn) []Group {
 	var key []byte
 	for _, slot := range slots {
 		key = key[:0]
-		for i, c := range columns {
-			key = x.appendKey(key, c, slot, gets[i])
+		for _, get := range gets {
+			key = appendKey(key, get(slot))
 		}
 		place, ok := places[string(key)]
 		if !ok {
@@ -308,15 +309,13 @@ func (x *index) groups(slots []int32, columns []tableColumn) []Group {
 	return out
 }
 
-// appendKey writes what tells the value of a slot from others of its column.
-func (x *index) appendKey(b []byte, c tableColumn, slot int32, get func(int32) any) []byte {
-	switch v := get(slot).(type) {
+// appendKey writes what tells a value from others of its column.
+func appendKey(b []byte, value any) []byte {
+	switch v := value.(type) {
 	case nil:
 		return append(b, 0)
 	case string:
-		b = append(b, 1)
-		b = fmt.Appendf(b, "%d:", len(v))
-		return append(b, v...)
+		return append(append(strconv.AppendInt(append(b, 1), int64(len(v)), 10), ':'), v...)
 	default:
 		return fmt.Appendf(b, "\x02%v;", v)
 	}
