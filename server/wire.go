@@ -17,6 +17,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/mlflow"
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
+	"github.com/trimtab-ml/trimtab/infra/backup"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/duck"
@@ -102,6 +103,9 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}()
 
 	// ---- infra
+	if err := backup.Clean(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("remove an unfinished backup: %w", err)
+	}
 	metrics := prometheus.NewRegistry()
 	place, err := CatalogPlace(cfg.Dir, cfg.Catalog)
 	if err != nil {
@@ -197,6 +201,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterRuns(p.router, runs)
 	native.RegisterCurves(p.router, runs)
 	native.RegisterArtifacts(p.router, runs, runs.Artifacts)
+	native.RegisterImport(p.router, runs)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterDeployments(p.router, serving, truth, projects.Seen, func(name string) time.Time { return projects.Clock(name).Now() }, filepath.Join(cfg.Dir, "temp"))

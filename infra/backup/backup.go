@@ -144,6 +144,16 @@ func Take(ctx context.Context, s Source) (_ *Snapshot, err error) {
 		WithHint("try again when less is deleted")
 }
 
+// Clean removes what a process that ended in the middle of a backup has left in a state directory. It must be called by
+// whoever has the directory, before the first Take.
+func Clean(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "temp", "backup-*"))
+	for _, folder := range left {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	return err
+}
+
 // take copies once. again says that a file went away meanwhile.
 func (s *Snapshot) take(ctx context.Context, from Source) (again bool, err error) {
 	if err := os.Mkdir(s.dir, 0o700); err != nil {

@@ -308,6 +308,19 @@ func TestAFileThatGrowsIsCopiedAsItWas(t *testing.T) {
 	}
 }
 
+func TestCleanRemovesWhatACrashLeft(t *testing.T) {
+	h := newHouse(t, "")
+	if _, err := backup.Take(t.Context(), h.source()); err != nil { // never closed
+		t.Fatal(err)
+	}
+	must(t, backup.Clean(h.dir))
+	left, err := os.ReadDir(filepath.Join(h.dir, "temp"))
+	must(t, err)
+	if len(left) != 1 || left[0].Name() != "x" {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestACorruptBlobEndsTheBackup(t *testing.T) {
 	h := newHouse(t, "")
 	hash, err := h.note("a")
