@@ -30,6 +30,7 @@ const run = () => import('./pages/run');
 const experiments = () => import('./pages/experiments');
 const experiment = () => import('./pages/experiment');
 const compare = () => import('./pages/compare');
+const registry = () => import('./pages/registry');
 const models = () => import('./pages/models');
 const deployments = () => import('./pages/deployments');
 const monitors = () => import('./pages/monitors');
@@ -46,8 +47,8 @@ const tree = root.addChildren([
   on('/runs', runs, 'RunsPage'),
   first('/runs/$id', 'overview'),
   on('/runs/$id/$tab', run, 'RunPage'),
-  on('/models', models, 'ModelsPage'),
-  on('/models/$model', models, 'ModelPage'),
+  on('/models', registry, 'ModelsPage'),
+  on('/models/$model', registry, 'ModelPage'),
   first('/models/$model/$version', 'evaluation'),
   on('/models/$model/$version/$tab', models, 'VersionPage'),
   on('/deployments', deployments, 'DeploymentsPage'),

@@ -301,7 +301,7 @@ export interface ModelVersion {
   version: number;
   project: string;
   digest: string;
-  state: 'accepted' | 'forced' | 'refused';
+  state: 'accepted' | 'forced' | 'refused' | 'registered';
   aliases: string[];
   cause: string;
   actor: string;
@@ -321,6 +321,15 @@ export interface ModelVersion {
   git_commit?: string;
   built: { trimtab: string; go: string; os: string; arch: string };
   golden_rows: number;
+  updated_at: string;
+  description?: string;
+  tags?: Record<string, string>;
+  stage: string;
+  format: string;
+  source?: string;
+  location?: string;
+  run_link?: string;
+  model_id?: string;
 }
 
 export interface VersionDetail extends ModelVersion {
@@ -335,6 +344,9 @@ export interface Model {
   aliases: Record<string, number>;
   created_at: string;
   latest?: ModelVersion;
+  updated_at: string;
+  description?: string;
+  tags?: Record<string, string>;
 }
 
 /** The part of a version's reference.json that the form reads. */

@@ -1,10 +1,10 @@
-// Models: versions, whether each passed its gate and why, how it does by slice, what it was made from and where it answers.
+// A version of a model: whether it passed its gate and why, how it does by slice, what it was made from and where it answers.
 import { useMemo, useState } from 'react';
 import { Link, useParams } from '@tanstack/react-router';
 import { seg } from '../api/client';
 import { useAct, useList, useRead } from '../api/queries';
-import { useDeployments, useModels } from '../api/reads';
-import type { AliasMove, Deployment, GateClause, Measure, Model, ModelVersion, Slice, VersionDetail } from '../api/types';
+import { useDeployments } from '../api/reads';
+import type { AliasMove, Deployment, GateClause, Measure, ModelVersion, Slice, VersionDetail } from '../api/types';
 import { Forest } from '../charts/forest';
 import { Figure, Legend } from '../charts/frame';
 import { CalibrationPlot, ConfusionTable, UnitCurve } from '../charts/square';
@@ -16,9 +16,10 @@ import { Command, Snippet } from '../parts/command';
 import { Icon, type IconName } from '../parts/icons';
 import { Page, Panel, Segments, Tile } from '../parts/page';
 import { useProject, When } from '../parts/project';
-import { Await, Empty, Failure, Loading } from '../parts/states';
+import { Empty, Failure, Loading } from '../parts/states';
 import { Chip, lookOf, Status, VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
+import { Facts, Registered } from './registry';
 
 /** Where a version stands: what its gate said, then what traffic and aliases say. */
 export function standing(v: Pick<ModelVersion, 'version' | 'state' | 'aliases'>, moves: AliasMove[] = [], sentBack: number[] = []): string {
@@ -30,7 +31,7 @@ export function standing(v: Pick<ModelVersion, 'version' | 'state' | 'aliases'>,
   return v.state === 'forced' ? 'forced' : 'registered';
 }
 
-function useStanding(model: string) {
+export function useStanding(model: string) {
   const { name } = useProject();
   const history = useList<AliasMove>(`models/${seg(model)}/history`);
   const deployments = useDeployments(name);
@@ -40,88 +41,9 @@ function useStanding(model: string) {
   return { history, deployment, of: (v: ModelVersion) => standing(v, history.items, sentBack) };
 }
 
-const headline = (v: ModelVersion | undefined) => ['auc', 'accuracy', 'r2', 'rmse', 'mae'].find((k) => v?.metrics?.[k] !== undefined);
+export const headline = (v: ModelVersion | undefined) => ['auc', 'accuracy', 'r2', 'rmse', 'mae'].find((k) => v?.metrics?.[k] !== undefined);
 
-export function ModelsPage() {
-  const { name } = useProject();
-  const models = useModels(name);
-  return (
-    <Page title="Models" crumbs={[{ label: 'Models' }]} actions={<Command show={{ cli: 'trimtab models ls', api: 'models' }} />}>
-      <Panel label="Models">
-        <Await of={models} what="Models">
-          {models.items.length === 0 ? (
-            <Empty title="No model yet" command="trimtab apply">A model appears when its first version is trained; the gate decides whether it may answer.</Empty>
-          ) : (
-            <Table
-              label="Models" rows={models.items} keyOf={(m) => m.name}
-              columns={[
-                { key: 'name', head: 'Model', cell: (m) => <Link data-row className="medium" to="/models/$model" params={{ model: m.name }}>{m.name}</Link> },
-                { key: 'task', head: 'Task', cell: (m) => m.latest?.signature?.task ?? '–' },
-                { key: 'champion', head: 'Champion', cell: (m) => <VersionTag version={m.aliases?.champion} model={m.name} subject /> },
-                { key: 'candidate', head: 'Candidate', cell: (m) => <VersionTag version={m.aliases?.candidate} model={m.name} /> },
-                { key: 'versions', head: 'Versions', right: true, cell: (m) => count(m.last_version) },
-                { key: 'metric', head: 'Newest', right: true, cell: (m) => { const k = headline(m.latest); return k ? `${metricName(k)} ${fixed(m.latest?.metrics[k], 3)}, n ${count(m.latest?.training.test_rows)}` : '–'; } },
-                { key: 'at', head: 'Trained', cell: (m) => <When at={m.latest?.as_of} /> },
-              ]}
-            />
-          )}
-        </Await>
-      </Panel>
-    </Page>
-  );
-}
-
-export function ModelPage() {
-  const { model = '' } = useParams({ strict: false });
-  const { zone, now } = useProject();
-  const detail = useRead<Model>(`models/${seg(model)}`);
-  const versions = useList<ModelVersion>(`models/${seg(model)}/versions`);
-  const { history, deployment, of } = useStanding(model);
-  const m = detail.data;
-  const key = headline(versions.items[0]);
-  const values = key ? extent(versions.items.map((v) => v.metrics?.[key])) : undefined;
-  return (
-    <Page
-      title={model} name={`${model}, model`} crumbs={[{ label: 'Models', to: '/models' }, { label: model }]} mark={m && <Chip state={m.aliases?.champion ? 'champion' : 'waiting'}>{m.aliases?.champion ? `v${m.aliases.champion} champion` : 'No champion yet'}</Chip>}
-      facts={m && <><span><b>{plural(m.last_version, 'version')}</b></span>{m.latest && <span>{m.latest.signature?.task}, <b>{m.latest.learner}</b></span>}{m.latest && <span>newest trained <b>{moment(instant(m.latest.as_of) ?? 0, zone, now())}</b></span>}{deployment && <span>answers at <Link className="link" to="/deployments/$name/$tab" params={{ name: deployment.name, tab: 'rollout' }}>{deployment.name}</Link></span>}</>}
-      actions={<Command show={{ cli: `trimtab models show ${model}`, api: `models/${model}/versions` }} />}
-    >
-      {detail.error ? (
-        <section className="panel"><Failure error={detail.error} what="The model cannot be shown" retry={() => void detail.refetch()} /></section>
-      ) : (
-        <div className="grid">
-          <Panel className="s8" title="Versions" sub="newest first; immutable" foot={<span>Each version’s metric is of its own held-out rows. “Against champion” is on the same rows, which neither was trained on.</span>}>
-            <Await of={versions} what="Versions" rows={8}>
-              <Table
-                label="Versions" rows={versions.items} keyOf={(v) => v.version}
-                columns={[
-                  { key: 'v', head: 'Version', cell: (v) => <Link data-row className={`version ${v.aliases?.includes('champion') ? 'subject' : ''}`} to="/models/$model/$version/$tab" params={{ model, version: String(v.version), tab: 'evaluation' }}>v{v.version}</Link>, sort: (v) => v.version },
-                  { key: 'state', head: 'Standing', cell: (v) => <Status state={of(v)} /> },
-                  { key: 'gate', head: 'Gate', cell: (v) => <GateWord version={v} /> },
-                  ...(key ? [
-                    { key: 'metric', head: metricName(key), right: true, cell: (v: ModelVersion) => <span className="strong">{fixed(v.metrics?.[key], 3)}</span>, sort: (v: ModelVersion) => v.metrics?.[key] },
-                    { key: 'dot', head: '', cell: (v: ModelVersion) => (values && v.metrics?.[key] !== undefined ? <Forest label={`${metricName(key)} ${fixed(v.metrics[key], 3)}`} value={v.metrics[key]} domain={values} zero={false} width={88} tone="subject" /> : null) },
-                  ] : []),
-                  { key: 'n', head: 'Test n', right: true, cell: (v) => count(v.training?.test_rows) },
-                  { key: 'rows', head: 'Training rows', right: true, cell: (v) => count(v.training?.rows), sort: (v) => v.training?.rows },
-                  { key: 'asof', head: 'As of', cell: (v) => <When at={v.as_of} />, sort: (v) => v.as_of },
-                  { key: 'cause', head: 'Cause', fold: true, cell: (v) => <span className="second clamp" title={v.cause}>{v.cause}</span> },
-                ]}
-              />
-            </Await>
-          </Panel>
-          <Panel className="s4" title="History" sub="who moved which alias, and why">
-            <Await of={history} what="History">
-              <Moves moves={history.items} model={model} />
-            </Await>
-          </Panel>
-        </div>
-      )}
-    </Page>
-  );
-}
-
-function GateWord({ version }: { version: ModelVersion }) {
+export function GateWord({ version }: { version: ModelVersion }) {
   const clauses = version.gate?.clauses ?? [];
   const passed = clauses.filter((c) => c.state === 'pass').length;
   const skipped = clauses.filter((c) => c.state === 'skipped').length;
@@ -130,7 +52,7 @@ function GateWord({ version }: { version: ModelVersion }) {
   return <Status state={state}>{lookOf(state).word}, {passed} of {clauses.length - skipped}{skipped ? `, ${skipped} skipped` : ''}</Status>;
 }
 
-function Moves({ moves, model }: { moves: AliasMove[]; model: string }) {
+export function Moves({ moves, model }: { moves: AliasMove[]; model: string }) {
   const { zone, now } = useProject();
   if (moves.length === 0) return <p className="body third">No alias was moved yet.</p>;
   return (
@@ -171,10 +93,11 @@ export function VersionPage() {
         v && (
           <>
             <span>Made by <b>{v.actor || 'the server'}</b>, {moment(instant(v.as_of) ?? 0, zone, now())}</span>
-            <span><b>{v.learner}</b>{v.params ? ` ${paramText(v.params)}` : ''}</span>
-            <span>{count(v.signature?.features?.length)} inputs, {v.signature?.task}</span>
+            {v.learner ? <span><b>{v.learner}</b>{v.params ? ` ${paramText(v.params)}` : ''}</span> : <span><b>{v.format}</b></span>}
+            {v.signature?.features?.length ? <span>{count(v.signature.features.length)} inputs, {v.signature.task}</span> : null}
             {size ? <span>package <b>{bytes(size)}</b></span> : null}
-            <span className="mono">{v.digest.slice(0, 8)}</span>
+            {v.digest && <span className="mono">{v.digest.slice(0, 8)}</span>}
+            {v.stage !== 'None' && <span>stage <b>{v.stage}</b></span>}
           </>
         )
       }
@@ -197,13 +120,16 @@ export function VersionPage() {
       ) : !v ? (
         <section className="panel"><Loading rows={10} /></section>
       ) : tab === 'inputs' ? (
-        <Inputs version={v} />
+        v.signature?.inputs?.length ? <Inputs version={v} /> : <section className="panel"><Empty title="Its inputs are not known">The files say what they are; see Package.</Empty></section>
       ) : tab === 'package' ? (
         <Package version={v} />
       ) : tab === 'history' ? (
         <VersionHistory version={v} moves={history.items} />
+      ) : v.state === 'registered' ? (
+        <Registered version={v} versions={versions.items} deployment={deployment?.name} />
       ) : (
         <>
+          <Facts version={v} />
           <Lineage version={v} deployment={deployment} state={state ?? ''} />
           <div className="grid">
             <div className="s8 col">
@@ -509,7 +435,7 @@ function Package({ version: v }: { version: VersionDetail }) {
   const files = v.files ?? [];
   return (
     <div className="grid">
-      <Panel className="s8" title="Files" sub={`immutable; ${bytes(files.reduce((s, f) => s + f.size, 0))} in ${plural(files.length, 'file')}, manifest ${v.digest.slice(0, 12)}`}>
+      <Panel className="s8" title="Files" sub={`immutable; ${bytes(files.reduce((s, f) => s + f.size, 0))} in ${plural(files.length, 'file')}, manifest ${v.digest.slice(0, 12) || 'none'}`}>
         <Table
           label="Files" rows={files} keyOf={(f) => f.path}
           columns={[
