@@ -21,6 +21,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
 )
@@ -34,18 +35,20 @@ type shelf struct {
 	now   time.Time
 }
 
-func newShelf(t *testing.T) *shelf {
+// eachShelf runs a test on both catalogs.
+func eachShelf(t *testing.T, f func(t *testing.T, s *shelf)) {
+	catalogtest.Each(t, schemas, func(t *testing.T, db *catalog.DB) { f(t, newShelf(t, db)) })
+}
+
+// oneShelf is for what a catalog has no part in.
+func oneShelf(t *testing.T) *shelf {
+	return newShelf(t, catalogtest.Open(t, filepath.Join(t.TempDir(), "catalog.db"), schemas...))
+}
+
+func newShelf(t *testing.T, db *catalog.DB) *shelf {
 	t.Helper()
-	s := &shelf{dir: t.TempDir(), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	s := &shelf{db: db, dir: t.TempDir(), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	var err error
-	if s.db, err = catalog.Open(t.Context(), filepath.Join(s.dir, "catalog.db"), track.Schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	if s.blobs, err = blob.NewFile(filepath.Join(s.dir, "blobs"), blob.Disk{}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,133 +117,137 @@ func (s *shelf) tree(t *testing.T, path string) []string {
 }
 
 func TestArtifactsAreFilesInImpliedFolders(t *testing.T) {
-	s := newShelf(t)
-	s.put(t, "1/r/artifacts/model/MLmodel", "flavors")
-	s.put(t, "1/r/artifacts/model/data/model.pkl", "pickled")
-	s.put(t, "1/r/artifacts/c.json", "{}")
-	s.put(t, "1/r/artifacts/ä ö#100%.txt", "named")
-	s.put(t, "1/r/artifacts/empty", "")
-	for folder, want := range map[string][]string{
-		"":                             {"1/"},
-		"1/r/artifacts":                {"c.json", "empty", "model/", "ä ö#100%.txt"},
-		"1/r/artifacts/":               {"c.json", "empty", "model/", "ä ö#100%.txt"},
-		"1/r/artifacts/model":          {"MLmodel", "data/"},
-		"1/r/artifacts/c.json":         {}, // a file
-		"1/r/artifacts/missing/folder": {},
-	} {
-		if diff := cmp.Diff(want, s.ls(t, folder)); diff != "" {
-			t.Errorf("ls %q: %s", folder, diff)
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.put(t, "1/r/artifacts/model/MLmodel", "flavors")
+		s.put(t, "1/r/artifacts/model/data/model.pkl", "pickled")
+		s.put(t, "1/r/artifacts/c.json", "{}")
+		s.put(t, "1/r/artifacts/ä ö#100%.txt", "named")
+		s.put(t, "1/r/artifacts/empty", "")
+		for folder, want := range map[string][]string{
+			"":                             {"1/"},
+			"1/r/artifacts":                {"c.json", "empty", "model/", "ä ö#100%.txt"},
+			"1/r/artifacts/":               {"c.json", "empty", "model/", "ä ö#100%.txt"},
+			"1/r/artifacts/model":          {"MLmodel", "data/"},
+			"1/r/artifacts/c.json":         {}, // a file
+			"1/r/artifacts/missing/folder": {},
+		} {
+			if diff := cmp.Diff(want, s.ls(t, folder)); diff != "" {
+				t.Errorf("ls %q: %s", folder, diff)
+			}
 		}
-	}
-	for path, want := range map[string][]string{
-		"1/r/artifacts/model":         {"MLmodel", "data/model.pkl"},
-		"1/r/artifacts/model/MLmodel": {"MLmodel"},
-		"1/none":                      {},
-	} {
-		if diff := cmp.Diff(want, s.tree(t, path)); diff != "" {
-			t.Errorf("tree %q: %s", path, diff)
+		for path, want := range map[string][]string{
+			"1/r/artifacts/model":         {"MLmodel", "data/model.pkl"},
+			"1/r/artifacts/model/MLmodel": {"MLmodel"},
+			"1/none":                      {},
+		} {
+			if diff := cmp.Diff(want, s.tree(t, path)); diff != "" {
+				t.Errorf("tree %q: %s", path, diff)
+			}
 		}
-	}
-	if got := s.read(t, "1/r/artifacts/ä ö#100%.txt"); got != "named" {
-		t.Errorf("read %q", got)
-	}
-	if got := s.read(t, "1/r/artifacts/empty"); got != "" {
-		t.Errorf("read %q", got)
-	}
+		if got := s.read(t, "1/r/artifacts/ä ö#100%.txt"); got != "named" {
+			t.Errorf("read %q", got)
+		}
+		if got := s.read(t, "1/r/artifacts/empty"); got != "" {
+			t.Errorf("read %q", got)
+		}
 
-	// Overwriting gives the path new bytes; deleting removes folders that became empty.
-	s.now = s.now.Add(time.Hour)
-	s.put(t, "1/r/artifacts/c.json", `{"a": 1}`)
-	again, err := s.StatArtifact(t.Context(), "1/r/artifacts/c.json")
-	if err != nil || again.Size != 8 || !again.ModifiedAt.Equal(s.now) || s.read(t, "1/r/artifacts/c.json") != `{"a": 1}` {
-		t.Errorf("after overwriting: %+v, %v", again, err)
-	}
-	for _, path := range []string{"1/r/artifacts/model/data/model.pkl", "1/r/artifacts/missing"} {
-		if err := s.DeleteArtifacts(t.Context(), path); err != nil {
+		// Overwriting gives the path new bytes; deleting removes folders that became empty.
+		s.now = s.now.Add(time.Hour)
+		s.put(t, "1/r/artifacts/c.json", `{"a": 1}`)
+		again, err := s.StatArtifact(t.Context(), "1/r/artifacts/c.json")
+		if err != nil || again.Size != 8 || !again.ModifiedAt.Equal(s.now) || s.read(t, "1/r/artifacts/c.json") != `{"a": 1}` {
+			t.Errorf("after overwriting: %+v, %v", again, err)
+		}
+		for _, path := range []string{"1/r/artifacts/model/data/model.pkl", "1/r/artifacts/missing"} {
+			if err := s.DeleteArtifacts(t.Context(), path); err != nil {
+				t.Error(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"MLmodel"}, s.ls(t, "1/r/artifacts/model")); diff != "" {
+			t.Error(diff)
+		}
+		if err := s.DeleteArtifacts(t.Context(), "1/r"); err != nil {
 			t.Error(err)
 		}
-	}
-	if diff := cmp.Diff([]string{"MLmodel"}, s.ls(t, "1/r/artifacts/model")); diff != "" {
-		t.Error(diff)
-	}
-	if err := s.DeleteArtifacts(t.Context(), "1/r"); err != nil {
-		t.Error(err)
-	}
-	if got := s.ls(t, ""); len(got) > 0 {
-		t.Errorf("after deleting everything: %v", got)
-	}
+		if got := s.ls(t, ""); len(got) > 0 {
+			t.Errorf("after deleting everything: %v", got)
+		}
+	})
 }
 
 func TestAMissingArtifactIsNotFound(t *testing.T) {
-	s := newShelf(t)
-	s.put(t, "1/r/artifacts/d/x.txt", "x")
-	for _, path := range []string{"1/r/artifacts/y.txt", "1/r/artifacts/d", "1/r/artifacts/d/x.txt/z", "", "1/r/artifacts/D/X.TXT"} {
-		if _, err := s.OpenArtifact(t.Context(), path); !fault.Is(err, fault.NotFound) {
-			t.Errorf("open %q: %v", path, err)
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.put(t, "1/r/artifacts/d/x.txt", "x")
+		for _, path := range []string{"1/r/artifacts/y.txt", "1/r/artifacts/d", "1/r/artifacts/d/x.txt/z", "", "1/r/artifacts/D/X.TXT"} {
+			if _, err := s.OpenArtifact(t.Context(), path); !fault.Is(err, fault.NotFound) {
+				t.Errorf("open %q: %v", path, err)
+			}
 		}
-	}
+	})
 }
 
 func TestAPathIsEitherAFileOrAFolder(t *testing.T) {
-	s := newShelf(t)
-	s.put(t, "a/b", "file")
-	for _, path := range []string{"a", "a/b/c"} {
-		if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Invalid) {
-			t.Errorf("put %q: %v", path, err)
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.put(t, "a/b", "file")
+		for _, path := range []string{"a", "a/b/c"} {
+			if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Invalid) {
+				t.Errorf("put %q: %v", path, err)
+			}
 		}
-	}
-	if diff := cmp.Diff([]string{"b"}, s.tree(t, "a")); diff != "" {
-		t.Error(diff)
-	}
+		if diff := cmp.Diff([]string{"b"}, s.tree(t, "a")); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // TestPathsDoNotLeave holds the ways in which a path can try to, in every encoding.
 func TestPathsDoNotLeave(t *testing.T) {
-	s := newShelf(t)
-	for _, path := range []string{
-		"..", "../x", "a/../x", "a/..", "./x", "a/./x", "/etc/passwd", "//etc/passwd", "a//b", "a///",
-		"%2e%2e/x", "a/%2e%2e/x", "a/%2E./x", "%252e%252e/x", "a/%25252e%25252e%25252fx", "..%2fx", "a%2f..%2fx", "%2fetc%2fpasswd", "%252fetc",
-		"..%5cx", `..\x`, `a\b`, "a%5Cb", "a%255cb", "C:/windows", "c%3a/windows", "a\x00b", "a%00b", "a%2500b", "a\nb", "a%0ab", "a\x7fb",
-		"a/\xff", strings.Repeat("a", 1501), strings.Repeat("a/", 65) + "x", "..%2f..%2f..%2fetc",
-	} {
-		if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Invalid) {
-			t.Errorf("put %q: %v", path, err)
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		for _, path := range []string{
+			"..", "../x", "a/../x", "a/..", "./x", "a/./x", "/etc/passwd", "//etc/passwd", "a//b", "a///",
+			"%2e%2e/x", "a/%2e%2e/x", "a/%2E./x", "%252e%252e/x", "a/%25252e%25252e%25252fx", "..%2fx", "a%2f..%2fx", "%2fetc%2fpasswd", "%252fetc",
+			"..%5cx", `..\x`, `a\b`, "a%5Cb", "a%255cb", "C:/windows", "c%3a/windows", "a\x00b", "a%00b", "a%2500b", "a\nb", "a%0ab", "a\x7fb",
+			"a/\xff", strings.Repeat("a", 1501), strings.Repeat("a/", 65) + "x", "..%2f..%2f..%2fetc",
+		} {
+			if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Invalid) {
+				t.Errorf("put %q: %v", path, err)
+			}
+			if _, err := s.OpenArtifact(t.Context(), path); !fault.Is(err, fault.Invalid) {
+				t.Errorf("open %q: %v", path, err)
+			}
+			if _, err := s.ListArtifacts(t.Context(), path); !fault.Is(err, fault.Invalid) {
+				t.Errorf("list %q: %v", path, err)
+			}
+			if err := s.DeleteArtifacts(t.Context(), path); !fault.Is(err, fault.Invalid) {
+				t.Errorf("delete %q: %v", path, err)
+			}
+			if _, err := s.CreateUpload(t.Context(), path); !fault.Is(err, fault.Invalid) {
+				t.Errorf("upload %q: %v", path, err)
+			}
 		}
-		if _, err := s.OpenArtifact(t.Context(), path); !fault.Is(err, fault.Invalid) {
-			t.Errorf("open %q: %v", path, err)
+		for _, path := range []string{"...", "a..b", "..a/b..", "a%b", "100%", "%zz", "%2", "a:b", "a b", "~", "a/.hidden", "日本/語"} {
+			s.put(t, path, "fine")
+			if s.read(t, path) != "fine" {
+				t.Errorf("%q was not stored", path)
+			}
 		}
-		if _, err := s.ListArtifacts(t.Context(), path); !fault.Is(err, fault.Invalid) {
-			t.Errorf("list %q: %v", path, err)
+		// Whatever the paths were, the disk holds blobs by their hash and nothing else.
+		err := filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && !blob.Valid(d.Name()) && !strings.HasPrefix(d.Name(), "catalog.db") {
+				t.Errorf("unexpected file %s", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
-		if err := s.DeleteArtifacts(t.Context(), path); !fault.Is(err, fault.Invalid) {
-			t.Errorf("delete %q: %v", path, err)
-		}
-		if _, err := s.CreateUpload(t.Context(), path); !fault.Is(err, fault.Invalid) {
-			t.Errorf("upload %q: %v", path, err)
-		}
-	}
-	for _, path := range []string{"...", "a..b", "..a/b..", "a%b", "100%", "%zz", "%2", "a:b", "a b", "~", "a/.hidden", "日本/語"} {
-		s.put(t, path, "fine")
-		if s.read(t, path) != "fine" {
-			t.Errorf("%q was not stored", path)
-		}
-	}
-	// Whatever the paths were, the disk holds blobs by their hash and nothing else.
-	err := filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && !blob.Valid(d.Name()) && !strings.HasPrefix(d.Name(), "catalog.db") {
-			t.Errorf("unexpected file %s", path)
-		}
-		return err
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 func TestChecksumsAreVerified(t *testing.T) {
 	body := "some bytes"
 	md, sha := md5.Sum([]byte(body)), sha256.Sum256([]byte(body))
-	s := newShelf(t)
+	s := oneShelf(t)
 	b3 := s.put(t, "probe", body).Blob
 	good := track.Expect{Size: int64(len(body)), MD5: hex.EncodeToString(md[:]), SHA256: strings.ToUpper(hex.EncodeToString(sha[:])), BLAKE3: b3}
 	if _, err := s.PutArtifact(t.Context(), "good", strings.NewReader(body), good); err != nil {
@@ -271,47 +278,48 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestSnapshotsDoNotChange(t *testing.T) {
-	s := newShelf(t)
-	s.put(t, "1/models/m/artifacts/MLmodel", "one")
-	files, err := s.Tree(t.Context(), "1/models/m/artifacts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	link := func(root string) error {
-		return s.db.Write(t.Context(), func(tx *catalog.Tx) error { return s.LinkArtifacts(t.Context(), tx, root, files) })
-	}
-	if err := link("versions/abc"); err != nil {
-		t.Fatal(err)
-	}
-	s.put(t, "1/models/m/artifacts/MLmodel", "two")
-	if got := s.read(t, "versions/abc/MLmodel"); got != "one" {
-		t.Errorf("the snapshot reads %q", got)
-	}
-	for _, path := range []string{"versions", "versions/abc/MLmodel", "versions/new", "versions/"} {
-		if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Denied) {
-			t.Errorf("put %q: %v", path, err)
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.put(t, "1/models/m/artifacts/MLmodel", "one")
+		files, err := s.Tree(t.Context(), "1/models/m/artifacts")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err := s.DeleteArtifacts(t.Context(), path); !fault.Is(err, fault.Denied) {
-			t.Errorf("delete %q: %v", path, err)
+		link := func(root string) error {
+			return s.db.Write(t.Context(), func(tx *catalog.Tx) error { return s.LinkArtifacts(t.Context(), tx, root, files) })
 		}
-		if _, err := s.CreateUpload(t.Context(), path); !fault.Is(err, fault.Denied) {
-			t.Errorf("upload %q: %v", path, err)
+		if err := link("versions/abc"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err := s.PutArtifact(t.Context(), "versionsx/y", strings.NewReader("x"), track.Expect{}); err != nil {
-		t.Error(err)
-	}
-	if err := link("versions/../x"); !fault.Is(err, fault.Invalid) {
-		t.Errorf("link: %v", err)
-	}
-	held := map[string]bool{}
-	if err := s.Blobs(t.Context(), func(hash string) error { held[hash] = true; return nil }); err != nil || len(held) != 3 {
-		t.Errorf("%d blobs are held, %v; want those of one, two and x", len(held), err)
-	}
+		s.put(t, "1/models/m/artifacts/MLmodel", "two")
+		if got := s.read(t, "versions/abc/MLmodel"); got != "one" {
+			t.Errorf("the snapshot reads %q", got)
+		}
+		for _, path := range []string{"versions", "versions/abc/MLmodel", "versions/new", "versions/"} {
+			if _, err := s.PutArtifact(t.Context(), path, strings.NewReader("x"), track.Expect{}); !fault.Is(err, fault.Denied) {
+				t.Errorf("put %q: %v", path, err)
+			}
+			if err := s.DeleteArtifacts(t.Context(), path); !fault.Is(err, fault.Denied) {
+				t.Errorf("delete %q: %v", path, err)
+			}
+			if _, err := s.CreateUpload(t.Context(), path); !fault.Is(err, fault.Denied) {
+				t.Errorf("upload %q: %v", path, err)
+			}
+		}
+		if _, err := s.PutArtifact(t.Context(), "versionsx/y", strings.NewReader("x"), track.Expect{}); err != nil {
+			t.Error(err)
+		}
+		if err := link("versions/../x"); !fault.Is(err, fault.Invalid) {
+			t.Errorf("link: %v", err)
+		}
+		held := map[string]bool{}
+		if err := s.Blobs(t.Context(), func(hash string) error { held[hash] = true; return nil }); err != nil || len(held) != 3 {
+			t.Errorf("%d blobs are held, %v; want those of one, two and x", len(held), err)
+		}
+	})
 }
 
 func TestUploadInParts(t *testing.T) {
-	s := newShelf(t)
+	s := oneShelf(t)
 	up, err := s.CreateUpload(t.Context(), "1/r/artifacts/big.bin")
 	if err != nil {
 		t.Fatal(err)
@@ -367,7 +375,7 @@ func TestUploadInParts(t *testing.T) {
 }
 
 func TestIdleUploadsAreSweptAfterADay(t *testing.T) {
-	s := newShelf(t)
+	s := oneShelf(t)
 	s.now = time.Now() // files carry the time of the disk
 	up, err := s.CreateUpload(t.Context(), "a/b")
 	if err != nil {
@@ -392,56 +400,57 @@ func TestIdleUploadsAreSweptAfterADay(t *testing.T) {
 // TestWritersOfOneFolder has many writers put and delete in the same folders: whatever happened last, a file that is there can be found
 // by listing from the root, and folders without files are gone.
 func TestWritersOfOneFolder(t *testing.T) {
-	s := newShelf(t)
-	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(w), 1))
-			for range 15 {
-				path := fmt.Sprintf("d%d/e/f%d", random.IntN(2), random.IntN(3))
-				var err error
-				if random.IntN(2) == 0 {
-					_, err = s.PutArtifact(t.Context(), path, strings.NewReader(path), track.Expect{})
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(w), 1))
+				for range 15 {
+					path := fmt.Sprintf("d%d/e/f%d", random.IntN(2), random.IntN(3))
+					var err error
+					if random.IntN(2) == 0 {
+						_, err = s.PutArtifact(t.Context(), path, strings.NewReader(path), track.Expect{})
+					} else {
+						err = s.DeleteArtifacts(t.Context(), path)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		found := map[string]bool{}
+		var walk func(folder string)
+		walk = func(folder string) {
+			files, err := s.ListArtifacts(t.Context(), folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(files) == 0 {
+				t.Errorf("%q is an empty folder", folder)
+			}
+			for _, f := range files {
+				path := strings.TrimPrefix(folder+"/"+f.Path, "/")
+				if f.Dir {
+					walk(path)
 				} else {
-					err = s.DeleteArtifacts(t.Context(), path)
-				}
-				if err != nil {
-					t.Error(err)
+					found[path] = true
 				}
 			}
-		})
-	}
-	wg.Wait()
-	found := map[string]bool{}
-	var walk func(folder string)
-	walk = func(folder string) {
-		files, err := s.ListArtifacts(t.Context(), folder)
-		if err != nil {
-			t.Fatal(err)
 		}
-		if len(files) == 0 {
-			t.Errorf("%q is an empty folder", folder)
+		if top, _ := s.ListArtifacts(t.Context(), ""); len(top) > 0 {
+			walk("")
 		}
-		for _, f := range files {
-			path := strings.TrimPrefix(folder+"/"+f.Path, "/")
-			if f.Dir {
-				walk(path)
-			} else {
-				found[path] = true
+		for d := range 2 {
+			for f := range 3 {
+				path := fmt.Sprintf("d%d/e/f%d", d, f)
+				if _, err := s.StatArtifact(t.Context(), path); (err == nil) != found[path] {
+					t.Errorf("%s: listed %v, looked up %v", path, found[path], err)
+				}
 			}
 		}
-	}
-	if top, _ := s.ListArtifacts(t.Context(), ""); len(top) > 0 {
-		walk("")
-	}
-	for d := range 2 {
-		for f := range 3 {
-			path := fmt.Sprintf("d%d/e/f%d", d, f)
-			if _, err := s.StatArtifact(t.Context(), path); (err == nil) != found[path] {
-				t.Errorf("%s: listed %v, looked up %v", path, found[path], err)
-			}
-		}
-	}
+	})
 }
 
 // zeros is a stream of n zero bytes.
@@ -459,7 +468,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 
 func TestBigArtifactsTakeLittleMemory(t *testing.T) {
 	const size = 128 << 20
-	s := newShelf(t)
+	s := oneShelf(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := s.PutArtifact(t.Context(), "big", &zeros{size}, track.Expect{Size: size}); err != nil {
