@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 )
 
@@ -48,16 +49,21 @@ func (n *names) has(u used) bool {
 	return ok
 }
 
-func (n *names) learn(k name, id int64, u used) {
+func (n *names) learn(k name, id int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.ids) >= maxNames {
 		clear(n.ids)
 	}
+	n.ids[k] = id
+}
+
+func (n *names) use(u used) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if len(n.used) >= maxNames {
 		clear(n.used)
 	}
-	n.ids[k] = id
 	n.used[u] = struct{}{}
 }
 
@@ -70,8 +76,12 @@ func (n *names) forget() {
 
 // keyID gives the number of a name, and notes that the experiment uses it. Writers of names hold the revision, so that no two make the same one.
 func (s *Service) keyID(ctx context.Context, c *change, experiment, kind int64, text string) (int64, error) {
+	k := name{kind, text}
 	id := s.names.id(kind, text)
-	if id != 0 && s.names.has(used{experiment, id}) {
+	if id == 0 {
+		id = c.keys[k]
+	}
+	if u := (used{experiment, id}); id != 0 && (s.names.has(u) || c.used[u]) {
 		return id, nil
 	}
 	if id == 0 {
@@ -89,7 +99,18 @@ func (s *Service) keyID(ctx context.Context, c *change, experiment, kind int64, 
 	if err != nil {
 		return 0, fmt.Errorf("note the name %q: %w", text, err)
 	}
-	c.OnCommit(func() { s.names.learn(name{kind, text}, id, used{experiment, id}) })
+	if c.keys == nil {
+		c.keys, c.used = map[name]int64{}, map[used]bool{}
+		c.OnCommit(func() {
+			for k, id := range c.keys {
+				s.names.learn(k, id)
+			}
+			for u := range c.used {
+				s.names.use(u)
+			}
+		})
+	}
+	c.keys[k], c.used[used{experiment, id}] = id, true
 	return id, nil
 }
 
@@ -123,15 +144,44 @@ func (s *Service) cell(ctx context.Context, c *change, r *record, kind int64, ke
 	return nil
 }
 
-func (s *Service) metricCell(ctx context.Context, c *change, experiment, run int64, key string, value float64) error {
-	id, err := s.keyID(ctx, c, experiment, kindMetric, key)
-	if err != nil {
-		return err
+// cellRows is how many cells one statement writes.
+const cellRows = 50
+
+// metricRows is the statement that writes so many rows of run_metrics.
+func metricRows(rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO run_metrics (key_id, run, value) VALUES `)
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "($%d, $%d, $%d)", 3*i+1, 3*i+2, 3*i+3)
 	}
-	_, err = c.ExecContext(ctx, `INSERT INTO run_metrics (key_id, run, value) VALUES ($1, $2, $3) ON CONFLICT (workspace_id, key_id, run) DO UPDATE SET value = excluded.value`,
-		id, run, numberOrNil(value))
-	if err != nil {
-		return fmt.Errorf("write the metric %q: %w", key, err)
+	b.WriteString(` ON CONFLICT (workspace_id, key_id, run) DO UPDATE SET value = excluded.value`)
+	return b.String()
+}
+
+var oneCell, manyCells = metricRows(1), metricRows(cellRows)
+
+// metricCells writes values of a run, with few statements when they are many.
+func (s *Service) metricCells(ctx context.Context, c *change, experiment, run int64, values map[string]float64) error {
+	args := make([]any, 0, 3*len(values))
+	for key, value := range values {
+		id, err := s.keyID(ctx, c, experiment, kindMetric, key)
+		if err != nil {
+			return err
+		}
+		args = append(args, id, run, numberOrNil(value))
+	}
+	for len(args) > 0 {
+		query, n := oneCell, 3
+		if len(args) >= 3*cellRows {
+			query, n = manyCells, 3*cellRows
+		}
+		if _, err := c.ExecContext(ctx, query, args[:n]...); err != nil {
+			return fmt.Errorf("write metrics: %w", err)
+		}
+		args = args[n:]
 	}
 	return nil
 }

@@ -162,9 +162,9 @@ func (s *Service) convertRun(ctx context.Context, c *change, old *Run) error {
 	for key, value := range old.Metrics {
 		m := Metric{Key: key, Value: value, At: max(0, at.UnixMilli())}
 		points, r.latest[key] = append(points, m), m.point()
-		if err := s.metricCell(ctx, c, r.experiment, r.number, key, value); err != nil {
-			return err
-		}
+	}
+	if err := s.metricCells(ctx, c, r.experiment, r.number, old.Metrics); err != nil {
+		return err
 	}
 	if err := s.append(old.ID, points); err != nil {
 		return err
@@ -217,21 +217,21 @@ func (s *Service) recoverRun(ctx context.Context, c *change, r *record) error {
 	if len(points) == 0 {
 		return nil // nothing was logged, or it is another server's run
 	}
-	changed := false
+	changed := map[string]float64{}
 	for key, p := range points {
 		if old, ok := r.latest[key]; ok && !newer(p, old) {
 			continue
 		}
-		r.latest[key], changed = p, true
-		if err := s.metricCell(ctx, c, r.experiment, r.number, key, p.Value); err != nil {
-			return err
-		}
+		r.latest[key], changed[key] = p, p.Value
+	}
+	if err := s.metricCells(ctx, c, r.experiment, r.number, changed); err != nil {
+		return err
 	}
 	open := 1
 	if ended(r.run.State) {
 		open = 0
 	}
-	if !changed && open == 1 {
+	if len(changed) == 0 && open == 1 {
 		return nil
 	}
 	_, err = c.ExecContext(ctx, `UPDATE runs SET latest = $1, open = $2, revision = $3 WHERE workspace_id = 'default' AND id = $4`, packLatest(r.latest), open, c.revision, r.run.ID)

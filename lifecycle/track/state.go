@@ -372,10 +372,8 @@ func (s *Service) writeLatest(ctx context.Context, c *change, st *state) error {
 		s.states.drop(st.id)
 		return nil
 	}
-	for key, value := range changed {
-		if err := s.metricCell(ctx, c, st.experiment, st.number, key, value); err != nil {
-			return err
-		}
+	if err := s.metricCells(ctx, c, st.experiment, st.number, changed); err != nil {
+		return err
 	}
 	c.OnCommit(func() {
 		st.mu.Lock()

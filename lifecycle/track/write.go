@@ -23,6 +23,9 @@ type change struct {
 	revision int64
 	wrote    bool
 	hooks    []func()
+
+	keys map[name]int64 // names that this write has met
+	used map[used]bool
 }
 
 // ExecContext runs a statement that returns no rows.
