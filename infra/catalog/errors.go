@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
@@ -52,14 +53,37 @@ func wrap(err error, format string, args ...any) error {
 	var p *pgconn.PgError
 	if errors.As(err, &p) {
 		if code, hint := ofPostgres(p.Code); code != "" {
-			return fault.Wrap(err, code, "%s", what()).WithHint("%s", hint)
+			return fault.Wrap(discreet{err, p.Message + " (SQLSTATE " + p.Code + ")"}, code, "%s", what()).WithHint("%s", hint)
 		}
 		return fmt.Errorf("%s: %w", what(), err)
 	}
 	if lost(err) {
-		return fault.Wrap(err, fault.Unavailable, "%s", what()).WithHint("PostgreSQL does not answer: is it running, and is its address right?")
+		return fault.Wrap(discreet{err, bare(err)}, fault.Unavailable, "%s", what()).WithHint("PostgreSQL does not answer: is it running, and is its address right?")
 	}
 	return err
+}
+
+// discreet is an error with a text for everybody: the driver's names the machine, the user and the database, and what
+// is wrong with the catalog may be told to whoever calls the API.
+type discreet struct {
+	error
+	text string
+}
+
+func (d discreet) Error() string { return d.text }
+func (d discreet) Unwrap() error { return d.error }
+
+// bare is why a connection failed, without with whom.
+func bare(err error) string {
+	var system syscall.Errno
+	var network net.Error
+	switch {
+	case errors.As(err, &system):
+		return system.Error()
+	case errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	}
+	return "the connection is lost"
 }
 
 // lost reports whether the connection to PostgreSQL failed or could not be made.

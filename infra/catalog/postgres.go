@@ -56,7 +56,7 @@ func newPostgres(ctx context.Context, address string) (_ dialect, err error) {
 	err = db.QueryRowContext(ctx, `SELECT current_setting('server_encoding'), current_setting('synchronous_commit'),
 		hashtextextended('trimtab catalog ' || current_schema(), 0)`).Scan(&encoding, &durable, &lock)
 	if err != nil {
-		return nil, wrap(err, "open the catalog %s", p.place)
+		return nil, fault.Wrap(err, fault.CodeOf(err), "open the catalog %s", p.place)
 	}
 	if encoding != "UTF8" {
 		return nil, fault.New(fault.Invalid, "the database of the catalog, %s, has the encoding %s", p.place, encoding).

@@ -137,14 +137,20 @@ func (q *Queue) Stop(ctx context.Context) error {
 // dispatch hands due jobs to goroutines, at most Workers at once.
 func (q *Queue) dispatch() {
 	free := q.opts.Workers
+	failing := false // said once: a catalog that is away is asked ten times a second
 	ended := make(chan struct{}, q.opts.Workers)
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
 		for free > 0 {
 			r, err := q.take()
-			if err != nil && q.ctx.Err() == nil {
-				q.opts.Log.Error("take a job", "error", err)
+			switch {
+			case err != nil && !failing && q.ctx.Err() == nil:
+				q.opts.Log.Error("take a job; it is tried again until it works", "error", err)
+				failing = true
+			case err == nil && failing:
+				q.opts.Log.Info("jobs are taken again")
+				failing = false
 			}
 			if r == nil {
 				break
