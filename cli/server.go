@@ -24,7 +24,7 @@ const catalogVariable = "TRIMTAB_CATALOG"
 
 func newServerCommand(f *Factory) *cobra.Command {
 	var listen, catalog, logFormat, logLevel string
-	var hosts []string
+	var hosts, webhooks []string
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run the server: API, web page, jobs, monitoring",
@@ -44,13 +44,19 @@ func newServerCommand(f *Factory) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Catalog: cmp.Or(catalog, os.Getenv(catalogVariable)), Listen: listen, Hosts: hosts, Version: f.Version, Log: log})
+			address := cmp.Or(catalog, os.Getenv(catalogVariable))
+			// The programs that the server starts, such as a training script, must not inherit the password.
+			if err := os.Unsetenv(catalogVariable); err != nil {
+				return err
+			}
+			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Catalog: address, Listen: listen, Hosts: hosts, Webhooks: webhooks, Version: f.Version, Log: log})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", server.DefaultListen, "host:port to listen on; port 0 takes a free one")
 	flags.StringVar(&catalog, "catalog", "", "postgres:// URL that keeps the catalog (default: "+catalogVariable+", or a file in the state directory)")
 	flags.StringSliceVar(&hosts, "host", nil, "further Host names that a loopback server answers to, for a proxy in front of it")
+	flags.StringSliceVar(&webhooks, "webhook-allow", nil, "what webhooks may call although it is not public or not encrypted: host[:port], address[:port] or prefix like 10.0.0.0/8")
 	flags.StringVar(&logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd

@@ -148,6 +148,8 @@ func (d *Demo) serve(ctx context.Context) error {
 		return err
 	}
 	d.server = exec.Command(self, "server", "--dir", filepath.Join(d.dir, "state"), "--listen", listen)
+	// What the demo makes goes with its directory: it must not get into the catalog that the user works with.
+	d.server.Env = append(os.Environ(), "TRIMTAB_CATALOG=")
 	log := d.opt.Log
 	if log == nil {
 		file, err := os.Create(filepath.Join(d.dir, "server.log"))
