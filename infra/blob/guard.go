@@ -71,10 +71,22 @@ func (g *Guard) keep(ctx context.Context, hash string) error {
 func (g *Guard) Sweep(ctx context.Context, hash string) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if at, ok := g.put[hash]; ok && g.now().Sub(at) < g.quiet {
+	if g.recent(hash) {
 		return false, nil
 	}
 	return true, g.Delete(ctx, hash)
+}
+
+// Recent tells whether a blob was put a short while ago.
+func (g *Guard) Recent(hash string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.recent(hash)
+}
+
+func (g *Guard) recent(hash string) bool {
+	at, ok := g.put[hash]
+	return ok && g.now().Sub(at) < g.quiet
 }
 
 var hashForm = regexp.MustCompile(`[0-9a-f]{64,}`)

@@ -21,10 +21,11 @@ type BlobHolder interface {
 	Blobs(ctx context.Context, f func(hash string) error) error
 }
 
-// Sweeper is the store that garbage is swept from (*blob.Guard). Sweep keeps blobs that were put a short while ago.
+// Sweeper is the store that garbage is swept from (*blob.Guard). Sweep keeps blobs that were put a short while ago; Recent tells which.
 type Sweeper interface {
 	List(ctx context.Context, f func(hash string, size int64) error) error
 	Sweep(ctx context.Context, hash string) (bool, error)
+	Recent(hash string) bool
 }
 
 // CollectorConfig is what a Collector is made of.
@@ -82,6 +83,7 @@ type CollectReport struct {
 	Experiments  int64 `json:"experiments"`
 	LoggedModels int64 `json:"logged_models"`
 	Points       int64 `json:"points" doc:"runs whose metric points were left over"`
+	Snapshots    int64 `json:"snapshots" doc:"file lists of registered versions that are deleted"`
 	Uploads      int64 `json:"uploads" doc:"unfinished ones that saw nothing for a day"`
 	UploadBytes  int64 `json:"upload_bytes"`
 	Blobs        int64 `json:"blobs"`
@@ -180,15 +182,17 @@ func (c *Collector) sweep(ctx context.Context, req CollectRequest, report *Colle
 		return err
 	}
 	total := int64(len(sizes))
-	for i, holder := range append([]BlobHolder{c.cfg.Runs}, c.cfg.Holders...) {
-		progress(0, total, fmt.Sprintf("what is held, %d of %d", i+1, len(c.cfg.Holders)+1))
-		err := holder.Blobs(ctx, func(hash string) error {
+	mark := func(holder BlobHolder, n int) error {
+		progress(0, total, fmt.Sprintf("what is held, %d of %d", n, len(c.cfg.Holders)+1))
+		return holder.Blobs(ctx, func(hash string) error {
 			if k, ok := keyOf(hash); ok {
 				delete(sizes, k)
 			}
 			return nil
 		})
-		if err != nil {
+	}
+	for i, holder := range c.cfg.Holders {
+		if err := mark(holder, i+1); err != nil {
 			return err
 		}
 	}
@@ -201,18 +205,27 @@ func (c *Collector) sweep(ctx context.Context, req CollectRequest, report *Colle
 		grace = *req.Grace
 	}
 	now := c.cfg.Runs.now()
+	due := func(k key) bool {
+		seen, ok := known[hex.EncodeToString(k[:])]
+		return ok && now.Sub(seen) >= grace || grace == 0
+	}
+	if err := c.dropSnapshots(ctx, req, report, func(k key) bool { _, loose := sizes[k]; return loose && due(k) }); err != nil {
+		return err
+	}
+	if err := mark(c.cfg.Runs, len(c.cfg.Holders)+1); err != nil {
+		return err
+	}
 	var gone, fresh []string
-	var due []loose
+	var ready []loose
 	for k, size := range sizes {
 		hash := hex.EncodeToString(k[:])
-		seen, ok := known[hash]
-		delete(known, hash)
-		if !ok {
+		old := due(k)
+		if _, ok := known[hash]; !ok {
 			fresh = append(fresh, hash)
-			seen = now
 		}
-		if now.Sub(seen) >= grace {
-			due = append(due, loose{hash, size})
+		delete(known, hash)
+		if old {
+			ready = append(ready, loose{hash, size})
 			continue
 		}
 		report.WaitingBlobs, report.WaitingBytes = report.WaitingBlobs+1, report.WaitingBytes+size
@@ -221,7 +234,7 @@ func (c *Collector) sweep(ctx context.Context, req CollectRequest, report *Colle
 		gone = append(gone, hash)
 	}
 	if req.DryRun {
-		for _, b := range due {
+		for _, b := range ready {
 			report.Blobs, report.Bytes = report.Blobs+1, report.Bytes+b.size
 		}
 		return nil
@@ -230,8 +243,8 @@ func (c *Collector) sweep(ctx context.Context, req CollectRequest, report *Colle
 		return err
 	}
 	gone = gone[:0]
-	for i, b := range due {
-		progress(int64(i), int64(len(due)), "sweep")
+	for i, b := range ready {
+		progress(int64(i), int64(len(ready)), "sweep")
 		swept, err := c.cfg.Blobs.Sweep(ctx, b.hash)
 		if err != nil {
 			return err
@@ -244,6 +257,36 @@ func (c *Collector) sweep(ctx context.Context, req CollectRequest, report *Colle
 		}
 	}
 	return c.note(ctx, nil, now, gone)
+}
+
+// dropSnapshots removes the file lists of versions that are gone: a snapshot is named by the hash of its manifest, a blob that its
+// version holds.
+func (c *Collector) dropSnapshots(ctx context.Context, req CollectRequest, report *CollectReport, gone func(k key) bool) error {
+	snapshots, err := c.cfg.Runs.ListArtifacts(ctx, Snapshots)
+	if err != nil {
+		return err
+	}
+	for _, snapshot := range snapshots {
+		k, ok := keyOf(snapshot.Path)
+		if !ok || !gone(k) || c.cfg.Blobs.Recent(snapshot.Path) {
+			continue
+		}
+		report.Snapshots++
+		if req.DryRun {
+			continue
+		}
+		err := c.cfg.Runs.db.Write(ctx, func(tx *catalog.Tx) error {
+			if c.cfg.Blobs.Recent(snapshot.Path) { // it is being registered again
+				report.Snapshots--
+				return nil
+			}
+			return c.cfg.Runs.Unlink(ctx, tx, Snapshots+"/"+snapshot.Path)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // candidates are the blobs that were found without a holder, and when.

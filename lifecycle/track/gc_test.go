@@ -174,6 +174,38 @@ func TestBytesStayForTheGracePeriod(t *testing.T) {
 	})
 }
 
+func TestSnapshotsOfDeletedVersionsGo(t *testing.T) {
+	eachYard(t, func(y *yard) {
+		ctx := y.Context()
+		file, _, err := y.blobs.Put(ctx, strings.NewReader("a model"))
+		must(y.T, err)
+		digest, _, err := y.blobs.Put(ctx, strings.NewReader("its manifest"))
+		must(y.T, err)
+		must(y.T, y.db.Write(ctx, func(tx *catalog.Tx) error {
+			return y.LinkArtifacts(ctx, tx, "versions/"+digest, []track.Artifact{{Path: "MLmodel", Blob: file, Size: 7}})
+		}))
+		y.other[digest] = true // the registry has the version
+		if got := y.collect(track.CollectRequest{Grace: &atOnce}); got != (track.CollectReport{}) {
+			t.Errorf("while it is registered: %+v", got)
+		}
+		delete(y.other, digest)
+		if got := y.collect(track.CollectRequest{}); got.Snapshots != 0 || got.WaitingBlobs != 1 {
+			t.Errorf("when it was deleted: %+v", got)
+		}
+		y.now = y.now.Add(25 * time.Hour)
+		if got := y.collect(track.CollectRequest{DryRun: true}); got.Snapshots != 1 {
+			t.Errorf("a day later, dry: %+v", got)
+		}
+		if got := y.collect(track.CollectRequest{}); got.Snapshots != 1 || got.Blobs != 1 || got.WaitingBlobs != 1 {
+			t.Errorf("a day later: %+v", got)
+		}
+		y.now = y.now.Add(25 * time.Hour)
+		if got := y.collect(track.CollectRequest{}); got.Blobs != 1 || y.stored() != 0 {
+			t.Errorf("two days later: %+v", got)
+		}
+	})
+}
+
 func number(n int64) *int64 { return &n }
 
 func TestRetention(t *testing.T) {
