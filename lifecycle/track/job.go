@@ -112,9 +112,7 @@ func (s *Service) Finish(ctx context.Context, tx *catalog.Tx, run *Run) error {
 			hook()
 		}
 		s.watchers.tell(Change{Run: run.ID, Experiment: r.run.ExperimentID, What: ChangeUpdated})
-		if err := s.series.Seal(run.ID); err != nil {
-			s.log.Warn("the points of a run stay in shared files", "run", run.ID, "error", err)
-		}
+		s.seal(run.ID)
 	})
 	return nil
 }

@@ -13,6 +13,15 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 )
 
+// checkFirstTag is checkTag for a tag that a run starts with: MLflow takes any characters there, and scripts count on it.
+func checkFirstTag(t Tag, index int) (Tag, error) {
+	if t.Key == "" {
+		return checkTag(t, "tags", index)
+	}
+	t.Key, t.Value = text(t.Key), cut(text(t.Value), maxTag)
+	return t, checkLength(where{"tags", index, "key"}.String(), maxKey, t.Key)
+}
+
 // CreateRun records a new run in state Running. The tag mlflow.runName and the name are one thing.
 func (s *Service) CreateRun(ctx context.Context, n NewRun) (*Run, error) {
 	if n.ExperimentID == "" {
@@ -33,7 +42,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (*Run, error) {
 	}
 	tags := make(map[string]string, len(n.Tags)+1)
 	for i, t := range n.Tags {
-		if t, err = checkTag(t, "tags", i); err != nil {
+		if t, err = checkFirstTag(t, i); err != nil {
 			return nil, err
 		}
 		tags[t.Key] = t.Value
@@ -161,7 +170,17 @@ func (s *Service) UpdateRun(ctx context.Context, id string, ch RunChange) (*Run,
 	if err != nil {
 		return nil, err
 	}
+	if ending != nil {
+		s.seal(id)
+	}
 	return s.complete(ctx, r)
+}
+
+// seal tells the series store that a run has ended. More points may still come, so that a failure costs room and nothing else.
+func (s *Service) seal(id string) {
+	if err := s.series.Seal(id); err != nil {
+		s.log.Warn("the points of a run stay in shared files", "run", id, "error", err)
+	}
 }
 
 func ended(state string) bool { return state != Running && state != Scheduled }
