@@ -18,7 +18,7 @@ var clients = []struct {
 	version string
 	modules []string
 }{
-	{peer.Version, []string{"core", "tracking", "artifacts", "models", "registry", "autolog", "evaluating"}},
+	{peer.Version, []string{"core", "tracking", "artifacts", "models", "registry", "webhooks", "autolog", "evaluating"}},
 	{"3.6.0", []string{"core"}},
 	{"3.1.4", []string{"core"}},
 	{"2.22.5", []string{"core"}},

@@ -44,7 +44,7 @@ def flow_every_helper():
 def flow_tree():
     files = {"one.bin": b"\x00\xff" * 500, "empty": b"", "deep/er/and/deeper.txt": b"x", "deep/b": b"22",
              "with space.txt": b"s", "ünï 名.txt": b"u", "a+b=c&d;e,f@g!.txt": b"q", "quo'te\".txt": b"'", "dots..txt": b".", ".hidden": b"h",
-             "~tilde": b"~", "back\\slash": b"b", "colon:x": b":", "curly{}[]()": b"c"}
+             "~tilde": b"~", "colon:x": b":", "curly{}[]()": b"c"}
     with start() as run, tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             os.makedirs(os.path.dirname(os.path.join(folder, "in", name)), exist_ok=True)

@@ -308,7 +308,7 @@ def flow_names_of_every_kind():
     name = unique("ünïcode 名前 🐎 'quoted' \"twice\" %_ \\ ;--")
     eid = client.create_experiment(name)
     assert client.get_experiment_by_name(name).experiment_id == eid
-    run = client.create_run(eid, run_name="🏃 'n\" %", tags={"emoji 🐎": "line\nbreak\ttab"})
+    run = client.create_run(eid, run_name="🏃 'n\" %", tags={"schlüssel 名": "line\nbreak\ttab 🐎"})
     got = client.get_run(run.info.run_id)
-    assert got.info.run_name == "🏃 'n\" %" and got.data.tags["emoji 🐎"] == "line\nbreak\ttab"
-    assert len(client.search_runs([eid], "tags.`emoji 🐎` LIKE 'line%'")) == 1
+    assert got.info.run_name == "🏃 'n\" %" and got.data.tags["schlüssel 名"] == "line\nbreak\ttab 🐎"
+    assert len(client.search_runs([eid], "tags.`schlüssel 名` LIKE 'line%'")) == 1
