@@ -129,6 +129,11 @@ func TestRuns(t *testing.T) {
 			400 {"error_code":"INVALID_PARAMETER_VALUE","message":"The run <r> must be in the 'active' state. Current state is deleted.","sqlstate":"KAM00","error_class":"INVALID_PARAMETER_VALUE"}
 			POST mlflow/runs/restore {"run_id":"<r>"}
 			200 {}
+			# The keys of the first tags are not checked as those of later ones are.
+			POST mlflow/runs/create {"experiment_id":"0","run_name":"x","tags":[{"key":"a?🐎","value":"1"}]}
+			200 {"run":{"info":{"run_uuid":"<x>","experiment_id":"0","run_name":"x","user_id":"","status":"RUNNING","start_time":0,"artifact_uri":"mlflow-artifacts:/0/<x>/artifacts","lifecycle_stage":"active","run_id":"<x>"},"data":{"tags":[{"key":"a?🐎","value":"1"},{"key":"mlflow.runName","value":"x"}]},"inputs":{}}}
+			POST mlflow/runs/set-tag {"run_id":"<x>","key":"a?b","value":"1"}
+			400 {"error_code":"INVALID_PARAMETER_VALUE","message":"Invalid value \"a?b\" for parameter 'key' supplied: Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).","sqlstate":"KAM00","error_class":"INVALID_PARAMETER_VALUE"}
 		`)
 	})
 }
