@@ -121,7 +121,7 @@ bench: build python
 	@for folder in $(dir $(wildcard bench/*/main.go)); do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
 
 soak:
-	TRIMTAB_SOAK=1 $(GO) test -count=1 -v -timeout 60m -run 'Kill|TheSameSeed' ./test/life
+	TRIMTAB_SOAK=1 $(GO) test -count=1 -v -timeout 60m -run 'Kill|TheSameSeed' ./test/life ./test/mlflow
 	@for round in $$(seq $(SOAK_ROUNDS)); do echo "round $$round of $(SOAK_ROUNDS)"; \
 		$(GO) test -race -count=1 -shuffle=on -timeout 30m $(RACE) || exit 1; done
 

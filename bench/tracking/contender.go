@@ -78,12 +78,12 @@ func startOurs(ctx context.Context, program, dir string) (*contender, error) {
 	}
 }
 
-// startTheirs runs the MLflow server as its command does by itself, on SQLite.
-func startTheirs(ctx context.Context, dir string) (*contender, error) {
+// startTheirs runs the MLflow server on SQLite, as its command does by itself unless the options say otherwise.
+func startTheirs(ctx context.Context, o options, dir string) (*contender, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s, err := peer.Start(ctx, dir, peer.Options{})
+	s, err := peer.Start(ctx, dir, peer.Options{Workers: o.peerWorkers, Lean: o.peerWorkers > 0})
 	if err != nil {
 		return nil, err
 	}

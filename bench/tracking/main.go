@@ -28,6 +28,7 @@ type options struct {
 	peerPoints       int // of each run of the chart that MLflow draws too
 	models           int // log_model + load_model, times
 	starts           int // cold starts
+	peerWorkers      int // of MLflow
 }
 
 func main() {
@@ -42,6 +43,7 @@ func main() {
 	flag.IntVar(&o.peerPoints, "peer-points", 10_000, "points of each of the 100 runs of the chart that both draw")
 	flag.IntVar(&o.models, "models", 5, "how often a model is logged and loaded")
 	flag.IntVar(&o.starts, "starts", 5, "how often the program is started cold")
+	flag.IntVar(&o.peerWorkers, "peer-workers", 0, "worker processes of MLflow; 0 = as it starts by itself, four and those of its jobs")
 	flag.Parse()
 	o.seconds = time.Duration(seconds * float64(time.Second))
 	if err := run(context.Background(), o); err != nil {
@@ -65,7 +67,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer ours.stop()
-	theirs, err := startTheirs(ctx, filepath.Join(dir, "theirs"))
+	theirs, err := startTheirs(ctx, o, filepath.Join(dir, "theirs"))
 	if err != nil {
 		return err
 	}

@@ -3,19 +3,25 @@ package mlflow
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 )
 
-var kills = flag.Int("kills", 1, "how often the server is killed while many write; make soak does it ten times")
+// kills is how often the server is killed while many write.
+func kills() int {
+	if os.Getenv("TRIMTAB_SOAK") != "" {
+		return 10
+	}
+	return 1
+}
 
 // acknowledged is what the server said it has, by run and key: the value of each step.
 type acknowledged struct {
@@ -55,7 +61,7 @@ func TestKillLosesNoPoint(t *testing.T) {
 	}
 	acked := &acknowledged{points: map[string]map[string]map[int64]float64{}}
 	steps := make([]int64, 60) // of each writer; a step is never written again, acknowledged or not
-	for round := range *kills {
+	for round := range kills() {
 		var writers sync.WaitGroup
 		var begun sync.WaitGroup
 		begun.Add(len(steps))
@@ -100,7 +106,7 @@ func TestKillLosesNoPoint(t *testing.T) {
 		writers.Wait()
 		s = start(t, s.dir)
 		t.Logf("kill %d: %d points were acknowledged by then", round+1, acked.total)
-		if round+1 < *kills && round%5 != 4 {
+		if round+1 < kills() && round%5 != 4 {
 			continue
 		}
 		for run, keys := range acked.points {

@@ -115,7 +115,7 @@ func Start(ctx context.Context, dir string, o Options) (*Server, error) {
 			return nil, fmt.Errorf("mlflow server ended:\n%s", text)
 		case <-time.After(10 * time.Millisecond):
 		}
-		if time.Since(begun) > 3*time.Minute {
+		if time.Since(begun) > 10*time.Minute {
 			s.Stop()
 			return nil, errors.New("mlflow server does not become ready")
 		}
