@@ -39,6 +39,8 @@ var commands = []func(*Factory) *cobra.Command{
 	newDoctorCommand,
 	newBackupCommand,
 	newRestoreCommand,
+	newImportCommand,
+	newExportCommand,
 	newSchemaCommand,
 	newAPICommand,
 	newVersionCommand,

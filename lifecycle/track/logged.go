@@ -54,6 +54,7 @@ type NewLoggedModel struct {
 	Name         string // "" = two words and a number
 	ModelType    string
 	SourceRunID  string
+	CreatedAt    *time.Time // nil = now; imports keep the time of their source
 	Tags         []Tag
 	Params       []Param
 }
@@ -205,6 +206,12 @@ func (s *Service) CreateLoggedModel(ctx context.Context, n NewLoggedModel) (*Log
 	m := &model{experiment: experimentID, tags: map[string]string{}, params: map[string]string{}}
 	m.LoggedModel = LoggedModel{ID: n.ID, ExperimentID: strconv.FormatInt(experimentID, 10), Name: n.Name, ModelType: cut(text(n.ModelType), maxModelName),
 		SourceRunID: cut(text(n.SourceRunID), maxName), Status: ModelPending, Stage: StageActive, CreatedAt: s.now().UTC().Truncate(time.Microsecond)}
+	if err := checkTime("created_at", n.CreatedAt); err != nil {
+		return nil, err
+	}
+	if n.CreatedAt != nil {
+		m.CreatedAt = n.CreatedAt.UTC().Truncate(time.Microsecond)
+	}
 	if err := m.setTags(n.Tags); err != nil {
 		return nil, err
 	}
