@@ -53,7 +53,8 @@ func (c *column) size() int64 {
 }
 
 // index holds the columns. What is read from the catalog is read by one at a time, who has the turn; what is in memory changes under mu, and only
-// with the turn. So one with the turn may read everything, and one with mu for reading sees one moment.
+// with the turn. So one with the turn may read everything, and one with mu for reading sees one moment. mu is locked only for a change, because
+// that waits for the searches that are looking.
 type index struct {
 	db     *catalog.DB
 	budget int64
@@ -115,22 +116,27 @@ func (x *index) reset() {
 // look brings the index up to date, loads the columns that are needed, and has f look at them. f must not keep x, nor read the catalog.
 // Columns that are only liked are kept from being the next to go when they are there.
 func (x *index) look(ctx context.Context, needed, liked []columnKey, f func()) error {
+	if err := x.enter(ctx, needed, liked); err != nil {
+		return err
+	}
+	defer x.mu.RUnlock()
+	f()
+	return nil
+}
+
+// enter leaves x.mu locked for reading unless it fails.
+func (x *index) enter(ctx context.Context, needed, liked []columnKey) error {
 	asked := x.begun.Load()
 	select {
 	case x.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	err := x.prepare(ctx, asked, needed, liked)
-	if err == nil {
-		x.mu.RLock() // before the turn goes, so that nothing changes in between
-	}
-	<-x.turn
-	if err != nil {
+	defer func() { <-x.turn }()
+	if err := x.prepare(ctx, asked, needed, liked); err != nil {
 		return err
 	}
-	defer x.mu.RUnlock()
-	f()
+	x.mu.RLock() // before the turn goes, so that nothing changes in between
 	return nil
 }
 
@@ -162,9 +168,7 @@ func (x *index) prepare(ctx context.Context, asked uint64, needed, liked []colum
 		}
 		c.used = x.clock
 	}
-	x.mu.Lock()
 	x.evict()
-	x.mu.Unlock()
 	return nil
 }
 
@@ -186,7 +190,9 @@ func (x *index) evict() {
 			return
 		}
 		total -= least.size()
+		x.mu.Lock()
 		delete(x.columns, oldest)
+		x.mu.Unlock()
 	}
 }
 

@@ -90,9 +90,11 @@ func (x *index) refresh(ctx context.Context) error {
 	if revision != x.revision {
 		return x.takeChanges(ctx, revision, epoch)
 	}
-	x.mu.Lock()
-	x.epoch = epoch
-	x.mu.Unlock()
+	if epoch != x.epoch {
+		x.mu.Lock()
+		x.epoch = epoch
+		x.mu.Unlock()
+	}
 	return nil
 }
 

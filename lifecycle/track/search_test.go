@@ -322,6 +322,9 @@ func TestSearchRefuses(t *testing.T) {
 		in := func(s track.Search) track.RunSearch { return track.RunSearch{Experiments: []string{"0"}, Search: s} }
 		_, token, err := w.SearchRuns(t.Context(), in(track.Search{MaxResults: 1}))
 		must(t, err)
+		if all, next, err := w.SearchRuns(t.Context(), in(track.Search{MaxResults: 2})); len(all) != 2 || next != "" || err != nil {
+			t.Errorf("a full last page: %d runs, next %q, %v", len(all), next, err)
+		}
 		for name, test := range map[string]struct {
 			q    track.RunSearch
 			want string

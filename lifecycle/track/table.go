@@ -251,7 +251,12 @@ func (x *index) cells(c tableColumn) func(slot int32) any {
 	}
 	switch c.name {
 	case "start_time":
-		return func(slot int32) any { return x.started[slot] }
+		return func(slot int32) any {
+			if x.started[slot] == 0 { // the client gave none
+				return nil
+			}
+			return x.started[slot]
+		}
 	case "end_time":
 		return func(slot int32) any {
 			if x.finished[slot] == noTime {
