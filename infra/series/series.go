@@ -40,7 +40,7 @@ import (
 
 // Bounds of what comes from outside.
 const (
-	MaxKey     = 250     // bytes of a key
+	MaxKey     = 1000    // bytes of a key: 250 characters of any script
 	MaxEntries = 1 << 20 // entries of one Append
 )
 

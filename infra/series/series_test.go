@@ -38,7 +38,7 @@ func edges() []Entry {
 	for i, step := range []int64{math.MinInt64, -1, 0, 1, math.MaxInt64} {
 		for k, at := range []int64{math.MaxInt64, 0, math.MinInt64} {
 			for n, v := range odd {
-				entries = append(entries, Entry{[]string{"loss", "val/acc", "Größe 📏", strings.Repeat("k", MaxKey)}[(i+k+n)%4], Point{step, at, v}})
+				entries = append(entries, Entry{[]string{"loss", "val/acc", "Größe 📏", strings.Repeat("k", 250)}[(i+k+n)%4], Point{step, at, v}})
 			}
 		}
 	}

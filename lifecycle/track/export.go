@@ -50,6 +50,12 @@ func (s *Service) ExportMetrics(ctx context.Context, runs []string, format strin
 	case "arrow":
 		stream := ipc.NewWriter(w, ipc.WithSchema(pointSchema))
 		out = newArrowPoints(func(r arrow.RecordBatch) error { return stream.Write(r) }, stream.Close)
+	case "parquet":
+		file, err := newParquetPoints(w)
+		if err != nil {
+			return fmt.Errorf("export metrics: %w", err)
+		}
+		out = file
 	default:
 		return invalid("metrics cannot be exported as %s: ask for csv, arrow or parquet", pyRepr(cut(text(format), 40)))
 	}

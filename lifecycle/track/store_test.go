@@ -18,6 +18,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/parquet/file"
 
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/catalog/catalogtest"
@@ -273,6 +274,18 @@ func TestExportIsExact(t *testing.T) {
 	}
 	if n != len(values) {
 		t.Errorf("%d values", n)
+	}
+	var packed bytes.Buffer
+	must(t, w.ExportMetrics(ctx, []string{r.ID}, "parquet", &packed))
+	table, err := file.NewParquetReader(bytes.NewReader(packed.Bytes()))
+	must(t, err)
+	column, err := table.RowGroup(0).Column(4)
+	must(t, err)
+	read := make([]float64, len(values)+1)
+	total, _, err := column.(*file.Float64ColumnChunkReader).ReadBatch(int64(len(read)), read, nil, nil)
+	must(t, err)
+	if total != int64(len(values)) || !slices.EqualFunc(read[:total], values, func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }) {
+		t.Errorf("%v", read[:total])
 	}
 	refuses(t, w.ExportMetrics(ctx, []string{r.ID}, "xml", &stream), fault.Invalid, "metrics cannot be exported as 'xml'")
 	refuses(t, w.ExportMetrics(ctx, []string{"nobody"}, "csv", &stream), fault.NotFound, "Run with id=nobody not found")
