@@ -35,6 +35,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newAlertsCommand,
 	newJobsCommand,
 	newEventsCommand,
+	newWebhooksCommand,
 	newOpenCommand,
 	newDoctorCommand,
 	newBackupCommand,

@@ -135,7 +135,11 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		return nil, err
 	}
 	p.onStop("tables", func(context.Context) error { return tables.Close() })
-	secret, err := secretOf(filepath.Join(cfg.Dir, "pseudonym.key"))
+	secret, err := secretOf(filepath.Join(cfg.Dir, "pseudonym.key"), "pseudonyms")
+	if err != nil {
+		return nil, err
+	}
+	hookKey, err := secretOf(filepath.Join(cfg.Dir, "webhook.key"), "webhooks")
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +164,11 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	links := &links{projects: projects}
 	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: runs.Artifacts, InUse: links.deploymentOf})
 	links.models = models
+	hooks, err := govern.OpenWebhooks(ctx, govern.WebhookConfig{DB: db, Events: events, Key: hookKey, Allow: cfg.Webhooks, Dialect: mlflow.Dialect(models), Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("webhooks", hooks.Stop)
 	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models})
 	truth, err := feedback.Open(ctx, feedback.Config{Dir: filepath.Join(cfg.Dir, "log"), DB: db, Blobs: blobs, Duck: tables, Now: links.now, Metrics: metrics, Log: cfg.Log})
 	if err != nil {
@@ -192,6 +201,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Compatible: mlflow.Version, Metrics: metrics})
 	native.RegisterBackup(p.router, snapshots(cfg, db, points), cfg.Log)
 	native.RegisterEvents(p.router, events)
+	native.RegisterWebhooks(p.router, hooks)
 	native.RegisterJobs(p.router, jobs)
 	native.RegisterProjects(p.router, projects)
 	native.RegisterPipeline(p.router, builder)
@@ -210,13 +220,14 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterMonitors(p.router, watch)
 	native.RegisterWeb(p.router)
 	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log})
-	mlflow.Register(p.router, mlflow.Services{Track: runs, Registry: models})
+	mlflow.Register(p.router, mlflow.Services{Track: runs, Registry: models, Webhooks: hooks})
 	native.DescribePlain(p.router)
 
 	// ---- start: handlers of jobs are registered by now
 	p.onStart(func(ctx context.Context) error { return runs.Abandon(ctx, time.Now().UTC()) })
 	p.onStart(serving.Start)
 	p.onStart(watch.Start)
+	p.onStart(hooks.Start)
 	p.onStart(jobs.Start)
 	p.onStop("jobs", jobs.Stop)
 	ticking, stopTicking := context.WithCancel(context.WithoutCancel(ctx))
@@ -234,22 +245,22 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	return p, nil
 }
 
-// secretOf reads the key of the pseudonyms, or makes one on the first start. It never leaves the directory.
-func secretOf(path string) ([]byte, error) {
+// secretOf reads a key, or makes one on the first start. It never leaves the directory.
+func secretOf(path, of string) ([]byte, error) {
 	secret, err := os.ReadFile(path)
 	if err == nil && len(secret) == 32 {
 		return secret, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the key of the pseudonyms: %w", err)
+		return nil, fmt.Errorf("read the key of the %s: %w", of, err)
 	}
 	if err == nil {
-		return nil, fmt.Errorf("the key of the pseudonyms %s has %d bytes and not 32: restore it from a backup", path, len(secret))
+		return nil, fmt.Errorf("the key of the %s %s has %d bytes and not 32: restore it from a backup", of, path, len(secret))
 	}
 	secret = make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails since Go 1.24
 	if err := writeSecret(path, secret); err != nil {
-		return nil, fmt.Errorf("write the key of the pseudonyms: %w", err)
+		return nil, fmt.Errorf("write the key of the %s: %w", of, err)
 	}
 	return secret, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
 )
@@ -30,6 +31,7 @@ const Version = "3.17.2"
 type Services struct {
 	Track    *track.Service
 	Registry *registry.Service
+	Webhooks *govern.Webhooks // nil = none
 	Limits   Limits
 }
 
@@ -88,6 +90,9 @@ func Register(r *route.Router, s Services) {
 	d.registerLoggedModels()
 	d.registerModels()
 	d.registerVersions()
+	if s.Webhooks != nil {
+		d.registerWebhooks(s.Webhooks)
+	}
 }
 
 func or[T int | int64 | time.Duration](value, fallback T) T {

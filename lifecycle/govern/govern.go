@@ -1,6 +1,6 @@
 // Package govern records who did what: one append-only table of events that is the audit trail and the activity feed.
 //
-// It owns events and the notion of an actor. It must never know a noun of another package: they describe what
+// It owns events, the notion of an actor, and the webhooks that tell others of events. It must never know a noun of another package: they describe what
 // happened to them in an Event, inside the transaction in which it happened, so that record and fact agree.
 package govern
 
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/infra/catalog"
@@ -67,7 +68,9 @@ const watchBuffer = 256
 
 // Service appends and lists events. It is safe for concurrent use.
 type Service struct {
-	db *catalog.DB
+	db      *catalog.DB
+	wanted  atomic.Pointer[func(kind string) bool]
+	deliver atomic.Pointer[func(context.Context, *catalog.Tx, Event) error] // nil until there are webhooks
 
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
@@ -123,6 +126,36 @@ func (s *Service) Append(ctx context.Context, tx *catalog.Tx, e Event) error {
 		return fmt.Errorf("record event %s: %w", e.Kind, err)
 	}
 	tx.OnCommit(func() { s.broadcast(e) })
+	return s.tell(ctx, tx, e)
+}
+
+// Notify tells webhooks of something that is worth no record, in tx, or in a transaction of its own when tx is nil. ID and Recorded are set
+// here.
+func (s *Service) Notify(ctx context.Context, tx *catalog.Tx, e Event) error {
+	if !s.Wanted(e.Kind) {
+		return nil
+	}
+	if tx == nil {
+		return s.db.Write(ctx, func(tx *catalog.Tx) error { return s.Notify(ctx, tx, e) })
+	}
+	e.ID, e.Recorded = id.New(), time.Now().UTC().Truncate(time.Microsecond)
+	if e.At.IsZero() {
+		e.At = e.Recorded
+	}
+	e.Actor, e.Level = cmp.Or(e.Actor, Actor(ctx)), cmp.Or(e.Level, Info)
+	return s.tell(ctx, tx, e)
+}
+
+// Wanted reports whether a webhook wants a kind of events. It is cheap: what happens often asks before it makes an event for Notify.
+func (s *Service) Wanted(kind string) bool {
+	wanted := s.wanted.Load()
+	return wanted != nil && (*wanted)(kind)
+}
+
+func (s *Service) tell(ctx context.Context, tx *catalog.Tx, e Event) error {
+	if deliver := s.deliver.Load(); deliver != nil {
+		return (*deliver)(ctx, tx, e)
+	}
 	return nil
 }
 
