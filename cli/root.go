@@ -27,6 +27,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newServerCommand,
 	newProjectsCommand,
 	newDataCommand,
+	newRunCommand,
 	newRunsCommand,
 	newModelsCommand,
 	newDeploymentsCommand,

@@ -172,6 +172,19 @@ func RegisterData(r *route.Router, s *data.Service) {
 			_, _ = io.Copy(w, body) // the reader left; nobody is there to be told
 			return nil
 		}))
+	r.Handle(http.MethodGet, route.Prefix+version+"/rows.parquet", read("dataset.rows", oneVersion),
+		named(func(w http.ResponseWriter, req *http.Request, v *data.Version) error {
+			body, err := s.Rows(req.Context(), v)
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			w.Header().Set("Content-Type", mediaParquet)
+			w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-v%d.parquet"`, v.Dataset, v.Number))
+			w.Header().Set("ETag", `"`+v.ID+`"`)
+			_, _ = io.Copy(w, body) // the reader left; nobody is there to be told
+			return nil
+		}))
 	r.Handle(http.MethodGet, route.Prefix+version+"/profile.html", read("dataset.read", oneVersion),
 		named(func(w http.ResponseWriter, req *http.Request, v *data.Version) error {
 			p, err := s.Profile(req.Context(), v)

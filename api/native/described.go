@@ -42,6 +42,7 @@ func DescribePlain(r *route.Router) {
 	r.Describe(http.MethodGet, route.Prefix+"/deployments/{name}/log.parquet", "Give the log of predictions with their outcomes", nil, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodGet, route.Prefix+"/projects/{project}/datasets/{dataset}/versions/{version}/profile.html", "Give the profile of a version as a page", nil, route.Body{Media: "text/html"})
 	r.Describe(http.MethodGet, route.Prefix+"/projects/{project}/datasets/{dataset}/versions/{version}/quarantine.parquet", "Give the rows that failed the contract", nil, route.Body{Media: mediaParquet})
+	r.Describe(http.MethodGet, route.Prefix+"/projects/{project}/datasets/{dataset}/versions/{version}/rows.parquet", "Give all rows of a version", nil, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodGet, route.Prefix+"/models/{model}/versions/{version}/files/{path...}", "Give a file of a version", nil, route.Body{Media: "application/octet-stream"})
 	r.Describe(http.MethodPost, route.Prefix+"/runs/table", "Cells of runs: what a page shows and nothing else", &route.Body{Value: TableRequest{}}, route.Body{Value: TableAnswer{}})
 	r.Describe(http.MethodPost, route.Prefix+"/runs/charts", "Curves that fit a screen", &route.Body{Value: ChartRequest{}}, route.Body{Value: ChartAnswer{}})

@@ -43,12 +43,21 @@ func (e *Silent) Error() string { return e.Err.Error() }
 // Unwrap gives the error.
 func (e *Silent) Unwrap() error { return e.Err }
 
+// Ended is the end of a program of the user's that a command ran: its code is the command's, and nothing more is said.
+type Ended struct{ Code int }
+
+// Error names the code.
+func (e *Ended) Error() string { return fmt.Sprintf("the program ended with code %d", e.Code) }
+
 // ExitCode is the one mapping from errors to exit codes.
 func ExitCode(err error) int {
 	var usage *UsageError
+	var ended *Ended
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.As(err, &ended):
+		return ended.Code
 	case errors.As(err, &usage):
 		return ExitUsage
 	case errors.Is(err, context.Canceled):
@@ -71,8 +80,9 @@ func ExitCode(err error) int {
 func (s *IO) Error(err error) {
 	var silent *Silent
 	var usage *UsageError
+	var ended *Ended
 	switch {
-	case err == nil || errors.As(err, &silent):
+	case err == nil || errors.As(err, &silent) || errors.As(err, &ended):
 		return
 	case errors.Is(err, context.Canceled):
 		s.Sayf("interrupted\n")

@@ -4,6 +4,7 @@ package script
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/cli"
 	"github.com/trimtab-ml/trimtab/server"
+	"github.com/trimtab-ml/trimtab/test/mlflow/peer"
 )
 
 // patience bounds every wait for a server; it only shows when something is broken.
@@ -32,8 +34,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_COLOR", "1")
+			if dir, err := peer.Environment(peer.Version); err == nil {
+				env.Setenv("MLFLOW_ENVIRONMENT", dir)
+			}
 			return nil
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"ready":  ready,
@@ -41,6 +47,18 @@ func TestScripts(t *testing.T) {
 			"killed": killed,
 		},
 	})
+}
+
+// condition tells whether the locked environment of the MLflow client is there; make test, which makes it, must find it.
+func condition(name string) (bool, error) {
+	if name != "mlflow" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := peer.Environment(peer.Version)
+	if err != nil && os.Getenv("TRIMTAB_PYTHON") != "" {
+		return false, err
+	}
+	return err == nil, nil
 }
 
 // exits CODE PROGRAM [ARG...] runs a program and checks its exit code; its output is there for stdout and stderr.
