@@ -46,11 +46,22 @@ func (g *Guard) PutFile(ctx context.Context, path string) (string, int64, error)
 	return hash, size, err
 }
 
+// Has tells whether a blob is there. Who asks means to use it, so that it is not swept for a while.
+func (g *Guard) Has(ctx context.Context, hash string) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	there, err := g.Store.Has(ctx, hash)
+	if there {
+		g.put[hash] = g.now()
+	}
+	return there, err
+}
+
 // keep notes that a blob was put, and that it is still there: a sweep may have come between.
 func (g *Guard) keep(ctx context.Context, hash string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if there, err := g.Has(ctx, hash); err != nil {
+	if there, err := g.Store.Has(ctx, hash); err != nil {
 		return err
 	} else if !there {
 		return fault.New(fault.Unavailable, "the blob %s was swept while it was put", hash).WithHint("put it again")

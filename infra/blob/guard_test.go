@@ -48,6 +48,13 @@ func TestWhatWasJustPutIsNotSwept(t *testing.T) {
 	if swept, err := s.Sweep(ctx, old); swept || err != nil {
 		t.Errorf("bytes that were put again just now: swept %v, %v", swept, err)
 	}
+	asked := blob.NewGuard(files, time.Hour)
+	if there, err := asked.Has(ctx, old); !there || err != nil {
+		t.Fatal(there, err)
+	}
+	if swept, err := asked.Sweep(ctx, old); swept || err != nil {
+		t.Errorf("bytes that somebody asked for just now: swept %v, %v", swept, err)
+	}
 	later := blob.NewGuard(files, 0) // an hour later, so to say
 	if swept, err := later.Sweep(ctx, old); !swept || err != nil {
 		t.Errorf("an old blob: swept %v, %v", swept, err)
