@@ -32,6 +32,7 @@ type world struct {
 	url    string
 	router *route.Router
 	runs   *track.Service
+	hooks  *govern.Webhooks
 	names  map[string]string // ids that a conversation has met, by the name they have in it
 }
 
@@ -52,8 +53,10 @@ func newWorld(t *testing.T, db *catalog.DB, limits mlflow.Limits) *world {
 	runs, err := track.New(t.Context(), track.Config{DB: db, Blobs: blobs, Series: points, Events: events, Uploads: filepath.Join(dir, "uploads")})
 	must(err)
 	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: runs.Artifacts})
-	w := &world{T: t, router: route.New(route.Config{}), runs: runs, names: map[string]string{}}
-	mlflow.Register(w.router, mlflow.Services{Track: runs, Registry: models, Limits: limits})
+	hooks, err := govern.OpenWebhooks(t.Context(), govern.WebhookConfig{DB: db, Events: events, Key: make([]byte, 32), Allow: []string{"127.0.0.1"}, Dialect: mlflow.Dialect(models)})
+	must(err)
+	w := &world{T: t, router: route.New(route.Config{}), runs: runs, hooks: hooks, names: map[string]string{}}
+	mlflow.Register(w.router, mlflow.Services{Track: runs, Registry: models, Webhooks: hooks, Limits: limits})
 	server := httptest.NewServer(w.router)
 	w.url = server.URL
 	t.Cleanup(func() {
