@@ -34,13 +34,13 @@ func columnsFor(clauses []filter.Clause, orders []filter.Order) []columnKey {
 
 // candidates are the slots of runs of experiments that a view sees and that meet all clauses, in the order of their numbers.
 func (x *index) candidates(experiments []int64, view View, clauses []filter.Clause) []int32 {
-	wanted, any := make([]bool, len(x.experimentIDs)), false
+	wanted, some := make([]bool, len(x.experimentIDs)), false
 	for _, e := range experiments {
 		if n, ok := x.order[e]; ok {
-			wanted[n], any = true, true
+			wanted[n], some = true, true
 		}
 	}
-	if !any {
+	if !some {
 		return nil
 	}
 	var sees [3]bool
@@ -409,7 +409,8 @@ func (s *sorter) topmost(slots []int32, n int) []entry {
 		return nil
 	}
 	heap := make([]entry, 0, n)
-	for _, slot := range slots {
+	// The latest runs are the last, and most orders want them first: then most of the others are passed over.
+	for _, slot := range slices.Backward(slots) {
 		e := s.entry(slot)
 		if len(heap) < n {
 			heap = append(heap, e)

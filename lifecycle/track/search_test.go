@@ -315,7 +315,7 @@ func opt[V any](m map[string]V, key string) any {
 	return nil
 }
 
-func TestSearchRefuses(t *testing.T) {
+func TestSearchEdges(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.run(t, "0")
 		w.run(t, "0")
@@ -350,6 +350,11 @@ func TestSearchRefuses(t *testing.T) {
 		}
 		if runs, _, err := w.SearchRuns(t.Context(), track.RunSearch{}); len(runs) != 0 || err != nil {
 			t.Errorf("no experiment: %v, %v", runs, err)
+		}
+		r := got(w.CreateRun(t.Context(), track.NewRun{Name: "no time"}))(t)
+		table := got(w.RunTable(t.Context(), track.TableQuery{RunSearch: in(track.Search{Filter: "start_time = 0"}), Columns: []string{"start_time", "run.run_name"}}))(t)
+		if !slices.Equal(table.IDs, []string{r.ID}) || !slices.Equal(table.Rows[0], []any{nil, "no time"}) {
+			t.Errorf("a run without a start: %v", table)
 		}
 		for _, column := range []string{"x.y", "attributes.size", "name.x", "datasets.name"} {
 			_, err := w.RunTable(t.Context(), track.TableQuery{RunSearch: in(track.Search{}), Columns: []string{column}})
