@@ -61,8 +61,8 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// start runs this test binary as trimtab on dir and a free port, and waits until it is healthy.
-func start(t *testing.T, dir string) *server {
+// start runs this test binary as trimtab on dir and a free port, with further flags, and waits until it is healthy.
+func start(t *testing.T, dir string, flags ...string) *server {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -70,7 +70,7 @@ func start(t *testing.T, dir string) *server {
 	}
 	s := &server{t: t, dir: dir, done: make(chan struct{})}
 	_ = os.Remove(filepath.Join(dir, "server.json")) // left by a killed one
-	s.cmd = exec.Command(self, "server", "--dir", dir, "--listen", "127.0.0.1:0")
+	s.cmd = exec.Command(self, append([]string{"server", "--dir", dir, "--listen", "127.0.0.1:0"}, flags...)...)
 	s.cmd.Env = append(os.Environ(), asMain+"=1")
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
