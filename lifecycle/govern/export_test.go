@@ -14,13 +14,16 @@ func (w *Webhooks) Drain(ctx context.Context) (time.Time, error) {
 		if err != nil {
 			return next, err
 		}
-		found, err := w.heads(ctx, "")
-		if err != nil {
-			return next, err
-		}
 		due := false
 		next = time.Time{}
-		for _, d := range found {
+		for _, h := range *w.active.Load() {
+			d, err := w.head(ctx, h.ID)
+			if err != nil {
+				return next, err
+			}
+			if d == nil {
+				continue
+			}
 			if due = due || !d.next.After(w.cfg.Now()); next.IsZero() || d.next.Before(next) {
 				next = d.next
 			}

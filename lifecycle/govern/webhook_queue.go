@@ -2,12 +2,15 @@ package govern
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/infra/catalog"
+	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/internal/id"
 )
 
@@ -156,48 +159,35 @@ type head struct {
 	next                           time.Time
 }
 
-const headColumns = "d.webhook_id, d.number, d.id, d.kind, d.body, d.attempts, d.next_at, d.tries"
-
-// heads are the first waiting deliveries of active webhooks: what is behind one waits for it, so that a receiver hears of things in their
-// order, and what happened while it was away is kept until it is back.
-func (w *Webhooks) heads(ctx context.Context, webhook string) ([]head, error) {
-	query := "SELECT " + headColumns + ` FROM webhook_deliveries d JOIN webhooks h ON h.workspace_id = d.workspace_id AND h.id = d.webhook_id
-		WHERE d.workspace_id = $1 AND h.status = 'active' AND d.state = 'waiting' AND d.number =
-		(SELECT min(f.number) FROM webhook_deliveries f WHERE f.workspace_id = d.workspace_id AND f.webhook_id = d.webhook_id AND f.state = 'waiting')`
-	args := []any{catalog.Workspace}
-	if webhook != "" {
-		query += " AND d.webhook_id = $2"
-		args = append(args, webhook)
+// head finds the first waiting delivery of a webhook; nil when there is none. What is behind one waits for it, so that a receiver hears of
+// things in their order, and what happened while it was away is kept until it is back.
+func (w *Webhooks) head(ctx context.Context, webhook string) (*head, error) {
+	d := &head{webhook: webhook}
+	var next int64
+	row := w.cfg.DB.Read().QueryRowContext(ctx, `SELECT number, id, kind, body, attempts, next_at, tries FROM webhook_deliveries
+		WHERE workspace_id = $1 AND webhook_id = $2 AND state = 'waiting' ORDER BY number LIMIT 1`, catalog.Workspace, webhook)
+	err := row.Scan(&d.number, &d.id, &d.kind, &d.body, &d.attempts, &next, &d.tries)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	rows, err := w.cfg.DB.Read().QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
-	defer rows.Close()
-	var found []head
-	for rows.Next() {
-		var d head
-		var next int64
-		if err := rows.Scan(&d.webhook, &d.number, &d.id, &d.kind, &d.body, &d.attempts, &next, &d.tries); err != nil {
-			return nil, fmt.Errorf("read deliveries: %w", err)
-		}
-		d.next = catalog.Time(next)
-		found = append(found, d)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	return found, nil
+	d.next = catalog.Time(next)
+	return d, nil
 }
 
 // dispatch begins to deliver what is due and gives the time when something else will be; zero when nothing waits.
 func (w *Webhooks) dispatch(ctx, sending context.Context) (next time.Time, err error) {
-	found, err := w.heads(ctx, "")
-	if err != nil {
-		return time.Time{}, err
-	}
 	now := w.cfg.Now()
-	for _, d := range found {
+	for _, h := range *w.active.Load() {
+		d, err := w.head(ctx, h.ID)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if d == nil {
+			continue
+		}
 		if d.next.After(now) {
 			if next.IsZero() || d.next.Before(next) {
 				next = d.next
@@ -205,25 +195,25 @@ func (w *Webhooks) dispatch(ctx, sending context.Context) (next time.Time, err e
 			continue
 		}
 		w.mu.Lock()
-		taken := w.busy[d.webhook]
-		w.busy[d.webhook] = true
+		taken := w.busy[h.ID]
+		w.busy[h.ID] = true
 		w.mu.Unlock()
 		if taken {
 			continue
 		}
 		w.workers.Go(func() {
 			w.room <- struct{}{}
-			err := w.deliverTo(ctx, sending, d.webhook)
+			err := w.deliverTo(ctx, sending, h.ID)
 			<-w.room
 			if err != nil && ctx.Err() == nil && sending.Err() == nil {
-				w.cfg.Log.Error("a webhook cannot be delivered", "webhook", d.webhook, "error", err)
+				w.cfg.Log.Error("a webhook cannot be delivered", "webhook", h.ID, "error", err)
 				select { // its deliveries are where they were
 				case <-ctx.Done():
 				case <-time.After(repairWait):
 				}
 			}
 			w.mu.Lock()
-			delete(w.busy, d.webhook)
+			delete(w.busy, h.ID)
 			w.mu.Unlock()
 			w.kick()
 		})
@@ -234,19 +224,22 @@ func (w *Webhooks) dispatch(ctx, sending context.Context) (next time.Time, err e
 // deliverTo delivers to one webhook until nothing is due. It ends between two attempts when ctx does, and within one when sending does.
 func (w *Webhooks) deliverTo(ctx, sending context.Context, webhook string) error {
 	for ctx.Err() == nil {
-		found, err := w.heads(sending, webhook)
-		if err != nil || len(found) == 0 || found[0].next.After(w.cfg.Now()) {
+		d, err := w.head(sending, webhook)
+		if err != nil || d == nil || d.next.After(w.cfg.Now()) {
 			return err
 		}
 		s, err := w.find(sending, w.cfg.DB.Read(), webhook)
+		if fault.Is(err, fault.NotFound) || err == nil && s.Status != WebhookActive {
+			return nil // it was removed or disabled meanwhile
+		}
 		if err != nil {
 			return err
 		}
-		a := w.send(sending, s, found[0].id, found[0].kind, []byte(found[0].body))
+		a := w.send(sending, s, d.id, d.kind, []byte(d.body))
 		if sending.Err() != nil {
 			return sending.Err()
 		}
-		if err := w.settle(sending, &found[0], a); err != nil {
+		if err := w.settle(sending, d, a); err != nil {
 			return err
 		}
 	}

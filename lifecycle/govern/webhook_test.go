@@ -167,26 +167,33 @@ func (w *hookWorld) same(what string, got, want []string) {
 }
 
 func TestWebhooksHearWhatTheyAskedFor(t *testing.T) {
-	for _, test := range []struct {
-		events []string
-		want   []string
-	}{
-		{[]string{"version.accepted"}, []string{"version.accepted"}},
-		{[]string{"version."}, []string{"version.accepted", "version.refused"}},
-		{[]string{"alias.moved", "version.refused"}, []string{"version.refused", "alias.moved"}},
-		{[]string{"*"}, []string{"model.created", "version.accepted", "version.refused", "alias.moved"}},
-		{[]string{"versions."}, nil},
-		{[]string{"thing.made"}, []string{""}},
-		{[]string{"thing."}, nil}, // a dialect's name is asked for word by word
-	} {
-		eachHook(t, func(w *hookWorld) {
+	eachHook(t, func(w *hookWorld) {
+		for _, test := range []struct {
+			events []string
+			want   []string
+		}{
+			{[]string{"version.accepted"}, []string{"version.accepted"}},
+			{[]string{"version."}, []string{"version.accepted", "version.refused"}},
+			{[]string{"alias.moved", "version.refused"}, []string{"version.refused", "alias.moved"}},
+			{[]string{"*"}, []string{"model.created", "version.accepted", "version.refused", "alias.moved"}},
+			{[]string{"versions."}, nil},
+			{[]string{"thing.made"}, []string{""}},
+			{[]string{"thing."}, nil}, // a dialect's name is asked for word by word
+		} {
 			r := newReceiver(w.T, nil)
-			w.add(r.URL, test.events...)
+			h := w.add(r.URL, test.events...)
 			w.happen("model.created", "version.accepted", "version.refused", "alias.moved")
 			w.drain()
 			w.same(fmt.Sprint(test.events), r.kinds(w.T), test.want)
-		})
-	}
+			if err := w.hooks.Delete(w.Context(), h.ID); err != nil {
+				w.Fatal(err)
+			}
+		}
+		w.happen("version.accepted")
+		if next := w.drain(); !next.IsZero() {
+			w.Error("something waits for a webhook that is gone")
+		}
+	})
 }
 
 func TestADeliveryIsTheEventAndIsSigned(t *testing.T) {
@@ -299,40 +306,40 @@ func TestADeliveryFailsAfterEightAttempts(t *testing.T) {
 }
 
 func TestAnswersThatEndADelivery(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		answer func(int, http.ResponseWriter, *http.Request)
-		want   string
-	}{
-		{"200", statuses(200), "delivered 1"},
-		{"204", statuses(204), "delivered 1"},
-		{"400", statuses(400), "failed 1"},
-		{"401", statuses(401), "failed 1"},
-		{"404", statuses(404), "failed 1"},
-		{"410", statuses(410), "failed 1"},
-		{"408", statuses(408), "waiting 1"},
-		{"429", statuses(429), "waiting 1"},
-		{"501", statuses(501), "waiting 1"},
-		{"a redirect elsewhere", func(_ int, w http.ResponseWriter, req *http.Request) {
-			http.Redirect(w, req, "http://169.254.169.254/latest", http.StatusTemporaryRedirect)
-		}, "failed 1"},
-		{"a redirect that changes the method", func(_ int, w http.ResponseWriter, req *http.Request) {
-			http.Redirect(w, req, "/there", http.StatusFound)
-		}, "failed 1"},
-		{"a redirect on the same server", func(n int, w http.ResponseWriter, req *http.Request) {
-			if n == 0 {
-				http.Redirect(w, req, "/there", http.StatusPermanentRedirect)
-			}
-		}, "delivered 1"},
-		{"redirects without end", func(_ int, w http.ResponseWriter, req *http.Request) {
-			http.Redirect(w, req, "/", http.StatusPermanentRedirect)
-		}, "failed 1"},
-		{"a connection that is cut", func(int, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "waiting 1"},
-		{"a long answer", func(_ int, w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write(bytes.Repeat([]byte("ü"), 1<<20))
-		}, "delivered 1"},
-	} {
-		eachHook(t, func(w *hookWorld) {
+	eachHook(t, func(w *hookWorld) {
+		for _, test := range []struct {
+			name   string
+			answer func(int, http.ResponseWriter, *http.Request)
+			want   string
+		}{
+			{"200", statuses(200), "delivered 1"},
+			{"204", statuses(204), "delivered 1"},
+			{"400", statuses(400), "failed 1"},
+			{"401", statuses(401), "failed 1"},
+			{"404", statuses(404), "failed 1"},
+			{"410", statuses(410), "failed 1"},
+			{"408", statuses(408), "waiting 1"},
+			{"429", statuses(429), "waiting 1"},
+			{"501", statuses(501), "waiting 1"},
+			{"a redirect elsewhere", func(_ int, w http.ResponseWriter, req *http.Request) {
+				http.Redirect(w, req, "http://169.254.169.254/latest", http.StatusTemporaryRedirect)
+			}, "failed 1"},
+			{"a redirect that changes the method", func(_ int, w http.ResponseWriter, req *http.Request) {
+				http.Redirect(w, req, "/there", http.StatusFound)
+			}, "failed 1"},
+			{"a redirect on the same server", func(n int, w http.ResponseWriter, req *http.Request) {
+				if n == 0 {
+					http.Redirect(w, req, "/there", http.StatusPermanentRedirect)
+				}
+			}, "delivered 1"},
+			{"redirects without end", func(_ int, w http.ResponseWriter, req *http.Request) {
+				http.Redirect(w, req, "/", http.StatusPermanentRedirect)
+			}, "failed 1"},
+			{"a connection that is cut", func(int, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "waiting 1"},
+			{"a long answer", func(_ int, w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write(bytes.Repeat([]byte("ü"), 1<<20))
+			}, "delivered 1"},
+		} {
 			r := newReceiver(w.T, test.answer)
 			h := w.add(r.URL, "a.one")
 			w.happen("a.one")
@@ -342,8 +349,11 @@ func TestAnswersThatEndADelivery(t *testing.T) {
 			if err != nil || len(found) != 1 || len(found[0].Tries) != 1 || len(found[0].Tries[0].Answer) > 1024 {
 				w.Fatalf("%+v (%v)", found, err)
 			}
-		})
-	}
+			if err := w.hooks.Delete(w.Context(), h.ID); err != nil {
+				w.Fatal(err)
+			}
+		}
+	})
 }
 
 func TestRetryAfterIsHeeded(t *testing.T) {
