@@ -119,7 +119,8 @@ def files(uri: str) -> dict:
 
 
 def measures(metrics) -> list:
-    return sorted([m.key, repr(float(m.value)), m.timestamp, m.step, m.dataset_name or "", m.dataset_digest or ""] for m in metrics or [])
+    # MLflow's tables of logged models have 0 for NaN.
+    return sorted([m.key, repr(float(numpy.nan_to_num(m.value))), m.timestamp, m.step, m.dataset_name or "", m.dataset_digest or ""] for m in metrics or [])
 
 
 def dump(uri: str) -> dict:
@@ -147,6 +148,7 @@ def dump(uri: str) -> dict:
         out["experiments"][e.name] = {"stage": e.lifecycle_stage, "tags": plain(e.tags, runs, models)}
     for r in found:
         i = r.info
+        inputs = client.get_run(i.run_id).inputs.model_inputs  # MLflow's server leaves them out of searches
         history = []
         for key in r.data.metrics:
             history += [[key, m.step, m.timestamp, repr(float(m.value))] for m in client.get_metric_history(i.run_id, key)]
@@ -158,7 +160,7 @@ def dump(uri: str) -> dict:
             "latest": {key: repr(float(value)) for key, value in r.data.metrics.items()},
             "history": sorted(history),
             "datasets": sorted([d.dataset.name, d.dataset.digest, d.dataset.source_type, d.dataset.source, d.dataset.schema or "", d.dataset.profile or "", sorted((t.key, t.value) for t in d.tags)] for d in r.inputs.dataset_inputs),
-            "inputs": sorted(models[m.model_id] for m in r.inputs.model_inputs),
+            "inputs": sorted(models[m.model_id] for m in inputs),
             "outputs": sorted([models[m.model_id], m.step] for m in r.outputs.model_outputs) if r.outputs else [],
             "files": files(i.artifact_uri),
         }
@@ -184,7 +186,6 @@ def dump(uri: str) -> dict:
                 "description": v.description or "",
                 "tags": plain(v.tags, runs, models),
                 "stage": v.current_stage,
-                "aliases": sorted(v.aliases),
                 "run": runs.get(v.run_id),
                 "source": source,
             }
