@@ -111,4 +111,10 @@ export function direction(key: string): number {
   return 1;
 }
 
+/** As direction, for metrics that anybody logs: 0 where the name does not say which way is better. */
+export function better(key: string): number {
+  if (/loss|error|rmse|mae\b|mse|brier|perplexity|latency|\bwer\b|\bfid\b/i.test(key)) return -1;
+  return /acc|auc|f1|precision|recall|r2|score|bleu|rouge|ndcg|\bmap\b|\biou\b|dice/i.test(key) ? 1 : 0;
+}
+
 export const plural = (n: number, one: string, many = one + 's') => `${count(n)} ${n === 1 ? one : many}`;

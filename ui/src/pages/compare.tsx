@@ -1,10 +1,10 @@
 // Runs side by side: what differs between them, and their curves in one chart each.
 import { useMemo, useState } from 'react';
 import { Link, useSearch } from '@tanstack/react-router';
-import { num, useRuns, type TrackedRun } from '../api/tracking';
+import { useRuns, type TrackedRun } from '../api/tracking';
 import type { Axis, CurveStyle } from '../charts/curves';
 import { hue } from '../charts/hue';
-import { compact, count, direction } from '../format/number';
+import { better, compact, count } from '../format/number';
 import { span } from '../format/time';
 import { Command } from '../parts/command';
 import { Page, Panel, Segments } from '../parts/page';
@@ -46,9 +46,9 @@ export function ComparePage() {
   const waiting = answers.some((a) => a.isPending);
   const only = !all && runs.length > 1;
   const sections = [
-    { title: 'Run', rows: lines(runs, ['name', 'state', 'took', 'user', 'version'], (r, k) => (k === 'took' ? (r.finished_at ? span(Date.parse(r.finished_at) - Date.parse(r.started_at)) : '–') : k === 'version' ? (r.version ? `${r.model} v${r.version}` : undefined) : (r as unknown as Record<string, string>)[k]), only) },
+    { title: 'Run', rows: lines(runs, ['state', 'took', 'user', 'version'], (r, k) => (k === 'took' ? (r.finished_at ? span(Date.parse(r.finished_at) - Date.parse(r.started_at)) : '–') : k === 'version' ? (r.version ? `${r.model} v${r.version}` : undefined) : (r as unknown as Record<string, string>)[k]), only) },
     { title: 'Parameters', rows: lines(runs, runs.flatMap((r) => Object.keys(r.params)), (r, k) => r.params[k], only) },
-    { title: 'Metrics', rows: lines(runs, runs.flatMap((r) => Object.keys(r.metrics).filter((k) => !k.startsWith('system/'))), (r, k) => (k in r.metrics ? num(r.metrics[k]) : undefined), only, direction) },
+    { title: 'Metrics', rows: lines(runs, runs.flatMap((r) => Object.keys(r.metrics).filter((k) => !k.startsWith('system/'))), (r, k) => r.metrics[k], only, better) },
     { title: 'Tags', rows: lines(runs, runs.flatMap((r) => Object.keys(ownTags(r))), (r, k) => ownTags(r)[k], only) },
     { title: 'Data', rows: lines(runs, runs.flatMap((r) => Object.keys(datasetsOf(r))), (r, k) => datasetsOf(r)[k], only) },
     { title: 'Code and environment', rows: lines(runs, runs.flatMap((r) => [...Object.keys(environment(r)), 'git_commit']), (r, k) => (k === 'git_commit' ? r.git_commit : environment(r)[k]), only) },

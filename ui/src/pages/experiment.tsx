@@ -1,5 +1,5 @@
 // The runs of one or more experiments: a table of any size, and beside it what it looks like as curves, a cloud or parallels.
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Menu, Popover, TextInput } from '@mantine/core';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useQueries, useQueryClient } from '@tanstack/react-query';
@@ -9,7 +9,8 @@ import { dimension, Parallel, Scatter, type Row } from '../charts/cloud';
 import type { Axis, CurveStyle } from '../charts/curves';
 import { download, useWidth } from '../charts/frame';
 import { hue } from '../charts/hue';
-import { compact, count, plural } from '../format/number';
+import { Singles } from '../charts/singles';
+import { better, compact, count, plural } from '../format/number';
 import { span } from '../format/time';
 import { Command } from '../parts/command';
 import { FilterBar } from '../parts/filterbar';
@@ -48,6 +49,8 @@ interface ViewState {
 const list = (text: string | undefined) => (text ? text.split(',').map(decodeURIComponent) : []);
 const listed = (items: string[]) => (items.length ? items.map(encodeURIComponent).join(',') : undefined);
 export const columnLabel = (c: string) => c.replace(/^(metrics|params|tags|attributes)\./, '').replace(/^`|`$/g, '');
+/** Metrics in the order in which a stranger would want them: those that judge a model first. */
+const likely = (metrics: string[]) => [...metrics].filter((m) => !m.startsWith('system/')).sort((a, b) => Math.abs(better(b)) - Math.abs(better(a)) || Number(/^train/i.test(a)) - Number(/^train/i.test(b)));
 const kindOf = (c: string) => c.slice(0, c.indexOf('.'));
 
 interface RunRow {
@@ -78,7 +81,7 @@ export function ExperimentPage() {
       // storage is off
     }
     const k = keys.data;
-    return k ? [...k.metrics.filter((m) => !m.startsWith('system/')).slice(0, 4).map((m) => quoteKey('metrics', m)), ...k.params.slice(0, 4).map((p) => quoteKey('params', p))] : [];
+    return k ? [...likely(k.metrics).slice(0, 4).map((m) => quoteKey('metrics', m)), ...k.params.slice(0, 4).map((p) => quoteKey('params', p))] : [];
   }, [state.cols, storage, keys.data]);
   const choose = (next: string[]) => {
     set({ cols: listed(next) ?? '' });
@@ -147,15 +150,18 @@ export function ExperimentPage() {
   const pin = (id: string) => set({ pins: listed(pins.includes(id) ? pins.filter((p) => p !== id) : [...pins, id]) });
 
   const look = state.look ?? 'table';
+  const ten = useRef<string[]>([]); // the first rows, kept while the table is scrolled away from them
+  if (table.row(0)) ten.current = Array.from({ length: 10 }, (_, i) => table.row(i)?.id).filter((id): id is string => !!id);
+  const first = ten.current.join();
   const drawn = useMemo(() => {
     const out: string[] = [];
     const add = (id: string | undefined) => { if (id && !out.includes(id) && out.length < maxDrawn) out.push(id); };
     pins.forEach(add);
     if (chosen.size) chosen.forEach(add);
-    else for (let i = 0; i < Math.min(table.total, 10); i++) add(table.row(i)?.id);
+    else if (table.total) first.split(',').forEach(add);
     return out;
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [state.pins, chosen, table.total, table.row(0)?.id, table.row(9)?.id]);
+  }, [state.pins, chosen, table.total, first]);
   const names = useRef(new Map<string, string>());
   for (let i = range.first; i <= range.last; i++) { const r = rowAt(i); if (r) names.current.set(r.id, String(r.cells[0] ?? r.id)); }
   const indexOf = (id: string) => drawn.indexOf(id);
@@ -174,12 +180,13 @@ export function ExperimentPage() {
       ),
     },
   ];
+  const figures = (i: number) => { const v = rowAt(range.first)?.cells[base.length + i]; return typeof v === 'number' || (typeof v === 'string' && v !== '' && Number.isFinite(Number(v))); };
   const rest: GridColumn<RunRow>[] = [
     { key: 'status', width: 104, head: 'Status', sort: sortOf('attributes.status'), onSort: press('attributes.status'), cell: (r) => <Status state={String(r.cells[1] ?? '').toLowerCase()} /> },
     { key: 'started', width: 116, head: 'Started', sort: state.order ? sortOf('attributes.start_time') : 'descending', onSort: press('attributes.start_time'), cell: (r) => <WallAgo at={at(r.cells[2])} /> },
     { key: 'took', width: 84, right: true, head: 'Took', cell: (r) => (num(r.cells[3]) > 0 && num(r.cells[2]) > 0 ? span(num(r.cells[3]) - num(r.cells[2])) : '–') },
     ...columns.map((c, i): GridColumn<RunRow> => ({
-      key: c, width: 132, right: kindOf(c) !== 'tags', title: c, sort: sortOf(c), onSort: press(c),
+      key: c, width: 132, right: kindOf(c) === 'metrics' || (kindOf(c) === 'params' && figures(i)), title: c, sort: sortOf(c), onSort: press(c),
       head: <><span className="third tiny">{kindOf(c).slice(0, 1)}</span> {columnLabel(c)}</>,
       cell: (r) => { const v = r.cells[base.length + i]; return v === null || v === undefined ? <span className="third">–</span> : typeof v === 'number' ? compact(v, 5) : <span className="clip" title={v}>{v}</span>; },
     })),
@@ -195,7 +202,7 @@ export function ExperimentPage() {
   const grid = (
     <Grid<RunRow>
       label="Runs" fixed={fixed} columns={rest} total={table.total + extra + top.length} row={rowAt} keyOf={(r) => r.id + r.depth} selected={(r) => chosen.has(r.id) || pins.includes(r.id)}
-      onRange={onRange} height={look === 'table' ? 'calc(100vh - 270px)' : 'calc(100vh - 270px)'}
+      onRange={onRange} height={look === 'table' ? 'calc(100vh - 190px)' : 'calc(100vh - 190px)'}
     />
   );
   return (
@@ -246,7 +253,7 @@ export function ExperimentPage() {
           ) : look === 'table' ? (
             grid
           ) : (
-            <div className="split">
+            <div className="panes">
               <div style={{ minWidth: 0 }}>{grid}</div>
               <div className="beside">
                 {look === 'charts' && <ChartPane metrics={keys.data?.metrics ?? []} runs={drawn} total={table.total} state={state} set={set} nameOf={(id) => names.current.get(id) ?? id.slice(0, 8)} indexOf={indexOf} />}
@@ -320,7 +327,7 @@ function Groups({ column, groups, onPick }: { column: string; groups: TableAnswe
       {groups.slice(0, 40).map((g) => {
         const value = g.values[0] ?? null;
         return (
-          <button key={String(value)} type="button" role="listitem" className="group" onClick={() => onPick(value === null ? `${column} IS NULL` : `${column} = '${String(value).replace(/'/g, '')}'`)} title="Show these runs only">
+          <button key={String(value)} type="button" role="listitem" className="bucket" onClick={() => onPick(value === null ? `${column} IS NULL` : `${column} = '${String(value).replace(/'/g, '')}'`)} title="Show these runs only">
             <span className="clip mono">{value === null ? 'none' : String(value)}</span>
             <i style={{ width: `${(g.count / most) * 100}%` }} />
             <b>{count(g.count)}</b>
@@ -377,13 +384,14 @@ export function ChartCard({ metric, runs, style, range, onRange, nameOf, indexOf
   const curves = answer.data?.series ?? [];
   const points = curves.reduce((s, c) => s + c.total, 0);
   const sampled = curves.some((c) => c.downsampled);
-  let note: ReactNode = `${count(points)} points`;
-  if (sampled) note = <>drawn from {count(points)} points; lines are last values, bands the extremes</>;
+  const single = curves.length > 0 && curves.every((c) => c.total <= 1);
+  const drawable = curves.some((c) => c.y.some((v) => Number.isFinite(num(v)) && (!style.log || num(v) > 0)));
+  const note = single ? plural(curves.length, 'run') : <span title={sampled ? 'Lines are last values, bands the extremes' : 'Every point is drawn'}>{sampled ? 'downsampled, ' : 'all '}{plural(points, 'point')}</span>;
   return (
     <section className="card" ref={ref} aria-label={`${metric} of ${runs.length} runs`}>
       <header><h3 className="clip" title={metric}>{metric}</h3><span className="third tiny">{answer.data ? note : ''}</span></header>
       <div ref={frame} style={{ minHeight: 220 }}>
-        {answer.error ? <Failure error={answer.error} what="The curves cannot be shown" retry={() => void answer.refetch()} /> : !answer.data ? <Loading rows={6} /> : curves.length === 0 ? <p className="third body">None of these runs logged it.</p> : (
+        {answer.error ? <Failure error={answer.error} what="The curves cannot be shown" retry={() => void answer.refetch()} /> : !answer.data ? <Loading rows={6} /> : curves.length === 0 ? <p className="third body">None of these runs logged it.</p> : single ? <Singles name={`${metric}, one value of each run`} curves={curves} nameOf={nameOf} indexOf={indexOf} /> : !drawable ? <p className="third body">{plural(points, 'point')}, none of which can be drawn{style.log ? ' on a log axis' : ': NaN or infinite'}.</p> : (
           <Suspense fallback={<Loading rows={6} />}>
             <Curves name={`${metric} by ${style.axis}, ${curves.length} runs`} curves={curves} style={style} nameOf={nameOf} indexOf={indexOf} width={width} sync="experiment" range={range} onRange={onRange} />
           </Suspense>

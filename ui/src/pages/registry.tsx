@@ -115,7 +115,7 @@ export function ModelPage() {
       { key: 'tags', head: 'Tags', fold: true, cell: (v: ModelVersion) => <TagList tags={v.tags} /> },
     ] : []),
     { key: 'asof', head: trained ? 'As of' : 'Registered', cell: (v) => (v.project ? <When at={v.as_of} /> : <WallAgo at={v.created_at} />), sort: (v) => v.created_at },
-    { key: 'cause', head: 'Cause', fold: true, cell: (v) => <span className="second clamp" title={v.cause}>{v.cause}</span> },
+    ...(trained ? [{ key: 'cause', head: 'Cause', fold: true, cell: (v: ModelVersion) => <span className="second clamp" title={v.cause}>{v.cause}</span> }] : []),
   ];
   return (
     <Page
@@ -178,7 +178,7 @@ function Aliases({ model: m, versions, served }: { model: Model | undefined; ver
           <button type="submit" className="btn small" disabled={!alias.trim()}>Set</button>
         </form>
       )}
-      {rows.length > 0 && <div className="body"><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model("models:/${m.name}@${rows[0]?.[0]}")`} /></div>}
+      {rows.length > 0 && <div className="body"><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${m.name}@${rows[0]?.[0]}"\n)`} /></div>}
       {error && <Failure error={error} what="The alias was not moved" />}
     </>
   );
@@ -249,7 +249,7 @@ export function Registered({ version: v, versions, deployment }: { version: Vers
           </Panel>
         </div>
         <div className="s4 col">
-          <Panel title="Use it"><div className="body" style={{ display: 'grid', gap: 12 }}><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model("models:/${v.model}/${v.version}")`} />{serves && !deployment && <Snippet text={`trimtab models promote ${v.model} --version ${v.version} --reason "first release"`} />}</div></Panel>
+          <Panel title="Use it"><div className="body" style={{ display: 'grid', gap: 12 }}><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${v.model}/${v.version}"\n)`} />{serves && !deployment && <Snippet text={`trimtab models promote ${v.model} --version ${v.version} --reason "first release"`} />}</div></Panel>
           <Panel title="Versions" sub={plural(versions.length, 'version')}><Table label="Versions" density="dense" rows={versions.slice(0, 12)} keyOf={(x) => x.version} selected={(x) => x.version === v.version} columns={[{ key: 'v', head: 'Version', cell: (x) => <VersionTag version={x.version} model={x.model} subject={x.version === v.version} /> }, { key: 'a', head: 'Aliases', cell: (x) => x.aliases?.join(', ') || '–' }, { key: 'w', head: 'Registered', right: true, cell: (x) => <WallAgo at={x.created_at} /> }]} /></Panel>
           {!deployment && <button type="button" className="btn danger" onClick={() => void run(() => request('DELETE', `models/${seg(v.model)}/versions/${v.version}`)).then((done) => done && void navigate({ to: '/models/$model', params: { model: v.model } } as never))}>Delete this version</button>}
         </div>

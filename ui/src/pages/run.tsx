@@ -6,7 +6,7 @@ import { post, request, seg } from '../api/client';
 import { useRead } from '../api/queries';
 import { num, useFollow, type Experiment, type TrackedRun } from '../api/tracking';
 import type { Axis, CurveStyle } from '../charts/curves';
-import { compact, count, direction, fixed, metricName, plural } from '../format/number';
+import { compact, better, count, fixed, metricName, plural } from '../format/number';
 import { ago, instant, moment, span } from '../format/time';
 import { Artifacts, Log } from '../parts/artifacts';
 import { Command, Snippet } from '../parts/command';
@@ -96,12 +96,12 @@ function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: numb
           {figures.length === 0 ? <Empty title={r.state === 'running' ? 'No metric yet' : 'This run logged no metric'}>Values appear here as they are logged.</Empty> : (
             <>
               <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>{figures.slice(0, 6).map((k) => <Tile key={k} label={metricName(k)} value={number(r, k)} />)}</div>
-              {figures.length > 6 && <Table label="All metrics" density="dense" rows={figures} keyOf={(k) => k} columns={[{ key: 'k', head: 'Metric', cell: (k) => <span className="mono">{k}</span>, sort: (k) => k, first: 'ascending' }, { key: 'd', head: 'Better', cell: (k) => <span className="third">{direction(k) < 0 ? 'lower' : direction(k) > 0 ? 'higher' : '–'}</span> }, { key: 'v', head: 'Latest', right: true, cell: (k) => number(r, k), sort: (k) => num(r.metrics[k]) }]} />}
+              {figures.length > 6 && <Table label="All metrics" density="dense" rows={figures} keyOf={(k) => k} columns={[{ key: 'k', head: 'Metric', cell: (k) => <span className="mono">{k}</span>, sort: (k) => k, first: 'ascending' }, { key: 'd', head: 'Better', cell: (k) => <span className="third">{better(k) < 0 ? 'lower' : better(k) > 0 ? 'higher' : '–'}</span> }, { key: 'v', head: 'Latest', right: true, cell: (k) => number(r, k), sort: (k) => num(r.metrics[k]) }]} />}
             </>
           )}
         </Panel>
         <Panel title="Parameters" sub={plural(Object.keys(r.params ?? {}).length, 'parameter')}>
-          {Object.keys(r.params ?? {}).length === 0 ? <p className="body third">None was logged.</p> : <Table label="Parameters" density="dense" rows={Object.entries(r.params).sort()} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Name', cell: ([k]) => <span className="mono">{k}</span>, sort: ([k]) => k, first: 'ascending' }, { key: 'v', head: 'Value', cell: ([, v]) => <span className="mono wrapped">{v}</span> }]} />}
+          {Object.keys(r.params ?? {}).length === 0 ? <p className="body third">None was logged.</p> : <Table label="Parameters" density="dense" rows={Object.entries(r.params).sort()} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Name', cell: ([k]) => <span className="mono">{k}</span>, sort: ([k]) => k, first: 'ascending' }, { key: 'v', head: 'Value', cell: ([, v]) => <span className="mono wrapped long">{v}</span> }]} />}
         </Panel>
       </div>
       <div className="s4 col">
@@ -119,7 +119,7 @@ function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: numb
         {(r.model_outputs ?? []).length > 0 && (
           <Panel title="Models" sub="what it wrote">
             <Table label="Models" density="dense" rows={r.model_outputs ?? []} keyOf={(m) => m.model_id} columns={[{ key: 'm', head: 'Logged model', cell: (m) => <span className="mono">{m.model_id}</span> }, { key: 's', head: 'Step', right: true, cell: (m) => count(m.step ?? 0) }]} />
-            <Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model("models:/${r.model_outputs?.[0]?.model_id}")`} />
+            <div className="body"><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${r.model_outputs?.[0]?.model_id}"\n)`} /></div>
           </Panel>
         )}
         <Panel title="Tags" sub={plural(tags.filter(([k]) => !hiddenTag(k)).length, 'tag')}><Tags run={r} /></Panel>
@@ -128,7 +128,7 @@ function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: numb
   );
 }
 
-const number = (r: TrackedRun, k: string) => { const v = r.metrics[k]; return typeof v === 'string' ? v : Math.abs(num(v)) >= 1000 || k === 'n' ? compact(num(v), 6) : fixed(num(v), 4); };
+const number = (r: TrackedRun, k: string) => { const v = r.metrics[k]; return typeof v === 'string' ? v : Math.abs(num(v)) >= 1000 || (num(v) !== 0 && Math.abs(num(v)) < 0.001) || k === 'n' ? compact(num(v), 6) : fixed(num(v), 4); };
 
 function Tags({ run: r }: { run: TrackedRun }) {
   const client = useQueryClient();

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { request, seg } from '../api/client';
+import { get, request, seg } from '../api/client';
 import { useList } from '../api/queries';
 import type { TrackedRun } from '../api/tracking';
 import { bytes, count } from '../format/number';
@@ -20,7 +20,31 @@ export interface ArtifactItem {
 }
 
 const each = (path: string) => path.split('/').map(encodeURIComponent).join('/');
-export const fileURL = (run: string, path: string) => `/api/v1/runs/${seg(run)}/artifacts/files/${each(path)}`;
+/** A file that belongs to a model which the run logged, as this page's address writes it: models:/ID/PATH. */
+const inModel = (path: string) => /^models:\/([^/]+)\/?(.*)$/.exec(path);
+const modelFiles = (id: string) => `/ajax-api/2.0/mlflow/logged-models/${seg(id)}/artifacts`;
+export const fileURL = (run: string, path: string) => {
+  const model = inModel(path);
+  return model ? `${modelFiles(model[1] ?? '')}/files?artifact_file_path=${encodeURIComponent(model[2] ?? '')}` : `/api/v1/runs/${seg(run)}/artifacts/files/${each(path)}`;
+};
+const downloadURL = (run: string, path: string) => `${fileURL(run, path)}${inModel(path) ? '' : '?download'}`;
+
+/** What a folder holds, of the run or of a model that it logged. */
+function useFolder(run: string, path: string) {
+  const model = inModel(path);
+  const own = useList<ArtifactItem>(`runs/${seg(run)}/artifacts${path ? `?path=${encodeURIComponent(path)}` : ''}`, { enabled: !model });
+  const logged = useQuery({
+    queryKey: ['get', 'model-files', path], enabled: !!model,
+    queryFn: async ({ signal }) => {
+      const answer = await fetch(`${modelFiles(model?.[1] ?? '')}/directories?artifact_directory_path=${encodeURIComponent(model?.[2] ?? '')}`, { signal });
+      if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
+      const { files = [] } = (await answer.json()) as { files?: { path: string; is_dir?: boolean; file_size?: number }[] };
+      return files.map((f): ArtifactItem => ({ path: `models:/${model?.[1]}/${f.path}`, dir: f.is_dir, size: f.file_size ?? 0, modified_at: '' }));
+    },
+  });
+  return model ? { of: logged, items: logged.data ?? [] } : { of: own, items: own.items };
+}
+
 const extension = (path: string) => (/\.([a-z0-9]+)$/i.exec(path)?.[1] ?? '').toLowerCase();
 const largest = 1_000_000; // bytes of a text that is shown whole
 
@@ -40,16 +64,16 @@ export function lookOf(path: string): Look {
   return 'none';
 }
 
-function Branch({ run, path, depth, chosen, onChoose }: { run: string; path: string; depth: number; chosen: string; onChoose: (path: string) => void }) {
-  const list = useList<ArtifactItem>(`runs/${seg(run)}/artifacts${path ? `?path=${encodeURIComponent(path)}` : ''}`);
+function Branch({ run, path, depth, chosen, onChoose, models = [] }: { run: string; path: string; depth: number; chosen: string; onChoose: (path: string) => void; models?: string[] }) {
+  const { of: list, items: found } = useFolder(run, path);
   const [open, setOpen] = useState<Set<string>>(() => new Set(chosen ? chosen.split('/').slice(0, -1).map((_, i, all) => all.slice(0, i + 1).join('/')) : []));
-  const items = [...list.items].sort((a, b) => Number(!!b.dir) - Number(!!a.dir) || a.path.localeCompare(b.path, 'en', { numeric: true }));
+  const items = [...models.map((id): ArtifactItem => ({ path: `models:/${id}`, dir: true, size: 0, modified_at: '' })), ...found].sort((a, b) => Number(!!b.dir) - Number(!!a.dir) || a.path.localeCompare(b.path, 'en', { numeric: true }));
   return (
     <Await of={list} what="The files" rows={depth ? 1 : 5}>
       {items.length === 0 && depth === 0 ? <Empty title="This run has no file">What a script logs with <code className="mono">mlflow.log_artifact</code> appears here.</Empty> : (
         <ul className="tree" role={depth === 0 ? 'tree' : 'group'} aria-label={depth === 0 ? 'Artifacts' : undefined}>
           {items.map((item) => {
-            const name = item.path.split('/').pop() ?? item.path;
+            const name = models.includes(item.path.slice(8)) && depth === 0 ? `model ${item.path.slice(8)}` : (item.path.split('/').pop() ?? item.path);
             const unfolded = open.has(item.path);
             return (
               <li key={item.path} role="treeitem" aria-expanded={item.dir ? unfolded : undefined} aria-selected={chosen === item.path}>
@@ -99,14 +123,14 @@ export function Artifacts({ run }: { run: TrackedRun }) {
   return (
     <div className="grid">
       <div className="s4 col">
-        <Panel title="Files" tools={<label className="btn small">Upload<input type="file" multiple className="hidden" onChange={(e) => void upload(e.target.files)} /></label>} foot={<span className="mono">{run.artifact_uri}</span>}>
+        <Panel title="Files" tools={<label className="btn small">Upload<input type="file" multiple className="hidden" onChange={(e) => void upload(e.target.files)} /></label>} foot={<span className="mono wrapped">{run.artifact_uri}</span>}>
           {failed && <Failure error={failed} what="It did not happen" />}
-          <Branch run={run.id} path="" depth={0} chosen={file} onChoose={choose} />
+          <Branch run={run.id} path="" depth={0} chosen={file} onChoose={choose} models={(run.model_outputs ?? []).map((m) => m.model_id)} />
         </Panel>
       </div>
       <div className="s8 col">
         {file ? (
-          <Panel title={<span className="mono">{file}</span>} tools={<><a className="btn small" href={`${fileURL(run.id, file)}?download`}><Icon name="download" /> Download</a><button type="button" className="btn small danger" onClick={() => void remove()}>Delete</button></>}>
+          <Panel title={<span className="mono">{file}</span>} tools={<><a className="btn small" href={downloadURL(run.id, file)}><Icon name="download" /> Download</a>{!inModel(file) && <button type="button" className="btn small danger" onClick={() => void remove()}>Delete</button>}</>}>
             <Viewer run={run} path={file} key={file} />
           </Panel>
         ) : (
@@ -132,7 +156,8 @@ function Viewer({ run, path }: { run: TrackedRun; path: string }) {
     },
   });
   if (look === 'image') return <div className="body"><img src={url} alt={name} style={{ maxWidth: '100%', background: 'var(--sunken)' }} /></div>;
-  if (look === 'html' || look === 'pdf') return <iframe title={name} src={url} sandbox="" style={{ width: '100%', height: 'calc(100vh - 260px)', border: 0, background: '#fff' }} />;
+  if (look === 'pdf') return <iframe title={name} src={url} style={{ width: '100%', height: 'calc(100vh - 260px)', border: 0 }} />;
+  if (look === 'html') return <iframe title={name} src={url} sandbox="" style={{ width: '100%', height: 'calc(100vh - 260px)', border: 0, background: '#fff' }} />;
   if (look === 'media') return /\.(mp3|wav|ogg)$/.test(path) ? <audio controls src={url} style={{ width: '100%', padding: 16 }} aria-label={name} /> : <video controls src={url} style={{ maxWidth: '100%' }} aria-label={name} />;
   if (!textual) return <Empty title="This file has no picture">Download it to open it.</Empty>;
   if (text.error) return <Failure error={text.error} what="The file cannot be shown" />;
@@ -219,7 +244,7 @@ function ModelCard({ run, path, text }: { run: TrackedRun; path: string; text: s
           <tbody>{rows.slice(0, 200).map((c, i) => <tr key={i}><td>{c.side}</td><td className="mono">{c.name ?? '–'}</td><td>{c['tensor-spec'] ? `${c['tensor-spec'].dtype} [${c['tensor-spec'].shape.join(', ')}]` : c.type}</td><td>{c.required === false ? 'no' : 'yes'}</td></tr>)}</tbody>
         </table>
       )}
-      <Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model("runs:/${run.id}/${folder}")`} />
+      <Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "${inModel(path) ? folder : `runs:/${run.id}/${folder}`}"\n)`} />
     </div>
   );
 }
@@ -232,6 +257,13 @@ export function Log({ run, live }: { run: TrackedRun; live: boolean }) {
     let stopped = false;
     const read = async () => {
       try {
+        // Whether there is one is asked by name: that a run printed nothing is no error.
+        const { items } = await get<{ items: ArtifactItem[] | null }>(`runs/${seg(run.id)}/artifacts?path=logs`);
+        if (stopped) return;
+        if (!items?.some((f) => f.path === 'logs/output.log')) {
+          setText(null);
+          return;
+        }
         const answer = await fetch(fileURL(run.id, 'logs/output.log'), { headers: { range: 'bytes=-1000000' } });
         if (stopped) return;
         if (answer.status === 404) setText(null);

@@ -56,7 +56,7 @@ export function FilterBar({ noun, value, onChange, experiments = [], label, plac
   const shown = open && items.length > 0;
   return (
     <div className="filterbar">
-      <span className={`search wide ${wrong && !open ? 'wrong' : ''}`}>
+      <span className={`search full ${wrong && !open ? 'wrong' : ''}`}>
         <Icon name="search" />
         <input
           ref={input} type="search" role="combobox" aria-label={label} aria-expanded={shown} aria-controls={list} aria-autocomplete="list" aria-activedescendant={shown && at >= 0 ? `${list}-${at}` : undefined}

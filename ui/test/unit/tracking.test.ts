@@ -12,7 +12,7 @@ const curve = (part: Partial<Curve>): Curve => ({ run: 'a', key: 'loss', total: 
 
 test('curves share one axis, with holes, and bands only where points were left out', () => {
   const style = { axis: 'step' as const, log: false, smooth: 0 };
-  expect(aligned([curve({}), curve({ run: 'b', x: [1, 5], y: [3, 'NaN'] })], style)).toEqual([[0, 1, 5], [1, 2, null], [null, 3, null]]);
+  expect(aligned([curve({}), curve({ run: 'b', x: [1, 5], y: [3, 'NaN'] })], style)).toEqual([[0, 1, 5], [1, 2, undefined], [undefined, 3, null]]);
   expect(aligned([curve({ downsampled: true, low: [0, 1], high: [4, 5] })], style)).toEqual([[0, 1], [1, 2], [0, 1], [4, 5]]);
   expect(aligned([curve({ y: [0, 10] })], { ...style, log: true })[1]).toEqual([null, 10]);
   expect(aligned([curve({ x: [1000, 2000] })], { ...style, axis: 'time' })[0]).toEqual([1, 2]);
