@@ -251,6 +251,9 @@ func newModelsPromoteCommand(f *Factory) *cobra.Command {
 				return err
 			}
 			name, err := deploymentOf(cmd, client, args[0])
+			if fault.Is(err, fault.NotFound) {
+				return postRollout(cmd, f, client, versionPath(args[0], version)+"/deploy", map[string]any{"reason": reason, "force": force})
+			}
 			if err != nil {
 				return err
 			}

@@ -94,6 +94,14 @@ type changeVersionInput struct {
 	}
 }
 
+type deployInput struct {
+	VersionPath
+	Body struct {
+		Reason string `json:"reason" minLength:"1"`
+		Force  bool   `json:"force,omitempty" doc:"release a version that its gate refused; audited with the reason"`
+	}
+}
+
 type historyOutput struct {
 	Body struct {
 		Items []registry.Move `json:"items"`
@@ -207,6 +215,23 @@ func RegisterModels(r *route.Router, db *catalog.DB, s *registry.Service, projec
 			}
 			v, err := s.Get(ctx, in.Model, in.Version)
 			return &versionOutput{Body: VersionDetail{Version: v}}, err
+		})
+	route.Register(r, huma.Operation{Method: http.MethodPost, Path: "/models/{model}/versions/{version}/deploy", Summary: "Bring a version to traffic; a model of no project gets a deployment of its name"},
+		route.Access{Action: "version.deploy", Resource: "model/{model}/{version}", Audit: route.Write},
+		func(ctx context.Context, in *deployInput) (*rolloutOutput, error) {
+			v, err := s.Get(ctx, in.Model, in.Version)
+			if err != nil {
+				return nil, err
+			}
+			req := rollout.Request{Project: v.Project, Model: in.Model, Version: in.Version, Cause: in.Body.Reason}
+			if in.Body.Force {
+				req.Force = in.Body.Reason
+			}
+			ro, err := rollouts.Release(ctx, req)
+			if err == nil && ro == nil {
+				err = fault.New(fault.Conflict, "v%d answers everything already", in.Version)
+			}
+			return &rolloutOutput{Body: ro}, err
 		})
 	route.Register(r, huma.Operation{Method: http.MethodDelete, Path: "/models/{model}/versions/{version}", Summary: "Delete a version; its number is never used again", DefaultStatus: http.StatusNoContent},
 		route.Access{Action: "version.delete", Resource: "model/{model}/{version}", Audit: route.Write},

@@ -182,6 +182,9 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 	if err != nil {
 		return nil, err
 	}
+	if v.Format == FormatONNX {
+		return s.loadGraph(ctx, v)
+	}
 	if v.Format != FormatTrimtab {
 		return nil, fault.New(fault.FormatNotServed, "%s v%d holds %s, which no engine here serves", model, version, v.Format).
 			WithHint("versions that hold Trimtab's own files or an ONNX graph are served; log the model with the onnx flavour: mlflow.onnx.log_model")

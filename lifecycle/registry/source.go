@@ -241,10 +241,23 @@ func (s *Service) snapshot(ctx context.Context, v *Version, o origin) error {
 		return fmt.Errorf("store manifest: %w", err)
 	}
 	v.Digest = fmt.Sprintf("%x", blake3.Sum256(manifest))
-	if v.Format, err = s.format(ctx, v.Files); err != nil || v.Format != FormatTrimtab {
+	if v.Format, err = s.format(ctx, v.Files); err != nil {
 		return err
 	}
-	return s.describe(ctx, v)
+	switch v.Format {
+	case FormatTrimtab:
+		return s.describe(ctx, v)
+	case FormatONNX:
+		p, err := s.loadGraph(ctx, v)
+		if code := fault.CodeOf(err); code == fault.FormatNotServed || code == fault.Corrupt || code == fault.Invalid {
+			return nil // it is kept all the same; who wants it served is told then
+		}
+		if err != nil {
+			return err
+		}
+		v.Signature, v.Threshold = p.Signature, p.Threshold
+	}
+	return nil
 }
 
 // describe reads what a package of our own says about itself. One that cannot be read is registered as plain files.

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,13 +49,9 @@ type Request struct {
 func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, err := s.projects.Get(ctx, req.Project)
+	name, deploy, err := s.plan(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	deploy := p.File.Deploy
-	if deploy == nil {
-		return nil, fault.New(fault.Invalid, "project %s has no deploy section", req.Project).WithHint("add deploy: to trimtab.yaml")
 	}
 	v, err := s.models.Get(ctx, req.Model, req.Version)
 	if err != nil {
@@ -64,7 +61,6 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 		return nil, v.Gate.Refusal(v.Model, v.Version)
 	}
 	now := s.projects.Clock(req.Project).Now()
-	name := p.Deployment()
 	d, err := s.serving.Ensure(ctx, serve.Deployment{Project: req.Project, Name: name, Model: req.Model, LogLevel: deploy.Log, CreatedAt: now})
 	if err != nil {
 		return nil, err
@@ -113,6 +109,37 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// plan is the deployment of a model and how versions come to it: what the project's file says, or, for a model that
+// somebody registered and that belongs to no project, a deployment of its name that takes a version at once.
+func (s *Service) plan(ctx context.Context, req Request) (string, *project.Deploy, error) {
+	if req.Project == "" {
+		// What cannot be served must not leave an empty deployment behind.
+		if _, err := s.models.LoadPackage(ctx, req.Model, req.Version); err != nil {
+			return "", nil, err
+		}
+		return deploymentName(req.Model), &project.Deploy{Strategy: "immediate"}, nil
+	}
+	p, err := s.projects.Get(ctx, req.Project)
+	if err != nil {
+		return "", nil, err
+	}
+	if p.File.Deploy == nil {
+		return "", nil, fault.New(fault.Invalid, "project %s has no deploy section", req.Project).WithHint("add deploy: to trimtab.yaml")
+	}
+	return p.Deployment(), p.File.Deploy, nil
+}
+
+// deploymentName makes the name of a deployment of the name of a model, which may have any characters.
+func deploymentName(model string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(model))
+	return strings.Trim(name[:min(len(name), 100)], "-.")
 }
 
 // ReleaseVersion is Release for callers before this package in the order of the house.
