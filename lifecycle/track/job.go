@@ -87,7 +87,11 @@ func (s *Service) Finish(ctx context.Context, tx *catalog.Tx, run *Run) error {
 		t := run.FinishedAt.UTC().Truncate(time.Microsecond)
 		r.run.FinishedAt, at = &t, t
 	}
+	before := r.run.State
 	r.run.State = run.State
+	if err := s.notify(ctx, tx, r, before); err != nil {
+		return err
+	}
 	r.doc.Seconds, r.doc.Model, r.doc.Version, r.doc.GitCommit, r.doc.Error, r.doc.Inputs = run.Seconds, run.Model, run.Version, run.GitCommit, run.Error, run.Inputs
 	if final := st.finals(run.Metrics, at); len(final) > 0 {
 		if err := s.append(run.ID, final); err != nil {

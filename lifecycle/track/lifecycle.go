@@ -101,7 +101,7 @@ func (s *Service) create(ctx context.Context, c *change, r *record) error {
 		s.states.put(newState(r))
 		s.watchers.tell(Change{Run: r.run.ID, Experiment: r.run.ExperimentID, What: ChangeCreated})
 	})
-	return nil
+	return s.notify(ctx, c.Tx, r, "")
 }
 
 // changeRun reads a run, has f change it, and writes it back. f may add cells through c.
@@ -149,7 +149,11 @@ func (s *Service) UpdateRun(ctx context.Context, id string, ch RunChange) (*Run,
 			return err
 		}
 		if ch.State != nil {
+			before := r.run.State
 			r.run.State = *ch.State
+			if err := s.notify(ctx, c.Tx, r, before); err != nil {
+				return err
+			}
 		}
 		if ch.FinishedAt != nil {
 			t := ch.FinishedAt.UTC().Truncate(time.Microsecond)

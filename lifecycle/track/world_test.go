@@ -23,6 +23,7 @@ var schemas = []fs.FS{govern.Schema, track.Schema}
 type world struct {
 	*track.Service
 	db     *catalog.DB
+	events *govern.Service
 	points *series.Store
 	dir    string
 	end    func()
@@ -37,9 +38,10 @@ func openWorld(t testing.TB, db *catalog.DB, dir string) *world {
 	must(t, err)
 	points, err := series.Open(context.Background(), series.Options{Dir: filepath.Join(dir, "series")})
 	must(t, err)
-	s, err := track.New(context.Background(), track.Config{DB: db, Blobs: blobs, Series: points, Events: govern.New(db), Uploads: filepath.Join(dir, "uploads"), Points: filepath.Join(dir, "metrics")})
+	events := govern.New(db)
+	s, err := track.New(context.Background(), track.Config{DB: db, Blobs: blobs, Series: points, Events: events, Uploads: filepath.Join(dir, "uploads"), Points: filepath.Join(dir, "metrics")})
 	must(t, err)
-	w := &world{Service: s, db: db, points: points, dir: dir}
+	w := &world{Service: s, db: db, events: events, points: points, dir: dir}
 	w.end = func() {
 		must(t, s.Close(context.Background()))
 		must(t, points.Close())
