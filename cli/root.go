@@ -39,6 +39,8 @@ var commands = []func(*Factory) *cobra.Command{
 	newWebhooksCommand,
 	newOpenCommand,
 	newDoctorCommand,
+	newCollectCommand,
+	newRetentionCommand,
 	newBackupCommand,
 	newRestoreCommand,
 	newImportCommand,

@@ -211,6 +211,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterRuns(p.router, runs)
 	native.RegisterCurves(p.router, runs)
 	native.RegisterArtifacts(p.router, runs, runs.Artifacts)
+	native.RegisterCollect(p.router, collector, runs)
 	native.RegisterImport(p.router, runs)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
