@@ -242,6 +242,8 @@ func printApplied(f *Factory, name string, done pipeline.Applied) {
 	}
 	io.Sayf("%s model %s v%d %s: %s\n", io.Good("✓"), done.Model, done.Version, state, done.Gate)
 	switch {
+	case done.Note != "":
+		io.Sayf("%s not deployed: %s\n", io.Attention("!"), done.Note)
 	case done.Released:
 		io.Sayf("%s released: `trimtab server` answers for it\n", io.Good("✓"))
 	case done.Trained:

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -71,7 +72,9 @@ func runProgram(cmd *cobra.Command, f *Factory, o runOptions, argv []string) err
 	if _, err := exec.Find(argv[0], working, os.Environ()); err != nil && o.env == "" {
 		return err // before a run is made of a typing mistake
 	}
-	prepared, err := environment.Prepare(ctx, os.Environ(), f.IO.Err)
+	// A program must not inherit the password of the catalog.
+	inherited := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, catalogVariable+"=") })
+	prepared, err := environment.Prepare(ctx, inherited, f.IO.Err)
 	if err != nil {
 		return err
 	}

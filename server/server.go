@@ -47,6 +47,8 @@ type Config struct {
 	// Embedded is set by a command that runs the program for its own length: other commands wait for the directory
 	// instead of using a server that is about to leave.
 	Embedded bool
+
+	url string // where it listens; known when it does
 }
 
 // Info is what a live server tells about itself in InfoFile.
@@ -139,6 +141,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.cfg.url = s.url
 	s.program, err = build(ctx, s.cfg, secret, loopback(listener.Addr()))
 	if err != nil {
 		return err

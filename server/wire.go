@@ -169,7 +169,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		return nil, err
 	}
 	p.onStop("webhooks", hooks.Stop)
-	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models})
+	builder := pipeline.New(pipeline.Config{DB: db, Duck: tables, Jobs: jobs, Events: events, Projects: projects, Datasets: datasets, Runs: runs, Models: models, Address: cfg.url, Token: secretFor(token, loopback)})
 	truth, err := feedback.Open(ctx, feedback.Config{Dir: filepath.Join(cfg.Dir, "log"), DB: db, Blobs: blobs, Duck: tables, Now: links.now, Metrics: metrics, Log: cfg.Log})
 	if err != nil {
 		return nil, err
@@ -193,10 +193,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	collector := track.NewCollector(track.CollectorConfig{Runs: runs, Blobs: blobs, Holders: []track.BlobHolder{datasets, models, truth}, Jobs: jobs, Log: cfg.Log})
 
 	// ---- doors
-	routes := route.Config{Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics}
-	if !loopback {
-		routes.Token = token
-	}
+	routes := route.Config{Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics, Token: secretFor(token, loopback)}
 	p.router = route.New(routes)
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Compatible: mlflow.Version, Metrics: metrics})
 	native.RegisterBackup(p.router, snapshots(cfg, db, points), cfg.Log)
@@ -244,6 +241,14 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 		return nil
 	})
 	return p, nil
+}
+
+// secretFor is the token that is asked for: on a loopback address none is.
+func secretFor(token string, loopback bool) string {
+	if loopback {
+		return ""
+	}
+	return token
 }
 
 // secretOf reads a key, or makes one on the first start. It never leaves the directory.

@@ -37,6 +37,7 @@ type Applied struct {
 	Trained  bool      `json:"trained"` // false: the version stood already
 	Gate     string    `json:"gate,omitempty"`
 	Released bool      `json:"released"`
+	Note     string    `json:"note,omitempty"` // why a version that may be released is not
 	Finished time.Time `json:"finished"`
 }
 
@@ -135,6 +136,10 @@ func (s *Service) applyModel(ctx context.Context, p *project.Project, a applyArg
 	if !out.Trained && before[registry.Champion] != 0 {
 		return nil // the version stands and traffic has been decided since: applying again must not undo that
 	}
+	if err := v.Served(); err != nil {
+		out.Note = err.Error()
+		return nil
+	}
 	r.Progress(0, 0, "", "releasing")
 	if err := s.releaser.ReleaseVersion(ctx, p.Name, v.Model, v.Version, a.Cause, a.Force); err != nil {
 		return err
@@ -227,15 +232,23 @@ func (s *Service) Plan(ctx context.Context, req ApplyRequest) (*Plan, error) {
 	return out, s.planModel(ctx, p, changed, add)
 }
 
+// whenServed is the condition on releasing what a program trains: its format is known when it has logged its model.
+func whenServed(p *project.Project, word string) string {
+	if p.File.Model.Train.Run == "" {
+		return ""
+	}
+	return word + " an engine here serves the format that the program logs"
+}
+
 func (s *Service) planModel(ctx context.Context, p *project.Project, dataChanges bool, add func(action, subject, format string, args ...any)) error {
 	subject := "model " + p.File.Model.Name
 	deployment := "deployment " + p.Deployment()
 	m, err := s.models.Model(ctx, p.File.Model.Name)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		add("create", subject, "train v1 with %s", p.File.Model.Train.Learner)
+		add("create", subject, "train v1 with %s", p.File.Model.Train.By())
 		if p.File.Deploy != nil {
-			add("create", deployment, "v1 answers everything")
+			add("create", deployment, "v1 answers everything"+whenServed(p, ", if"))
 		}
 		return nil
 	case err != nil:
@@ -247,7 +260,7 @@ func (s *Service) planModel(ctx context.Context, p *project.Project, dataChanges
 		if err != nil {
 			return err
 		}
-		key, err := buildKey(p.File, src, BuildRequest{})
+		key, err := buildKey(p, src, BuildRequest{})
 		if err != nil {
 			return err
 		}
@@ -259,9 +272,9 @@ func (s *Service) planModel(ctx context.Context, p *project.Project, dataChanges
 		add("keep", subject, "v%d is made of this file and data", standing.Version)
 		return nil
 	}
-	add("update", subject, "train v%d with %s", m.LastVersion+1, p.File.Model.Train.Learner)
+	add("update", subject, "train v%d with %s", m.LastVersion+1, p.File.Model.Train.By())
 	if p.File.Deploy != nil {
-		add("update", deployment, "release v%d if its gates pass", m.LastVersion+1)
+		add("update", deployment, "release v%d if its gates pass%s", m.LastVersion+1, whenServed(p, " and"))
 	}
 	return nil
 }

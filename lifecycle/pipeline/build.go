@@ -50,7 +50,7 @@ func (s *Service) Build(ctx context.Context, req BuildRequest, progress Progress
 	if err != nil {
 		return nil, err
 	}
-	key, err := buildKey(p.File, src, req)
+	key, err := buildKey(p, src, req)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +93,23 @@ func (s *Service) Build(ctx context.Context, req BuildRequest, progress Progress
 }
 
 // buildKey is what decides a version: the parts of the file that reach it, the data, and the engine.
-func buildKey(f *project.File, src *sources, req BuildRequest) (string, error) {
+// A training by a program depends on the program's text too.
+func buildKey(p *project.Project, src *sources, req BuildRequest) (string, error) {
+	f := p.File
 	zones := map[string]*project.TimeColumn{}
 	for name, d := range f.Data {
 		zones[name] = d.Time
 	}
-	doc, err := json.Marshal(map[string]any{"engine": engineVersion, "model": f.Model, "features": f.Features, "evaluate": f.Evaluate, "zones": zones,
-		"inputs": src.read, "permute": req.PermuteLabels, "nonce": req.Nonce})
+	facts := map[string]any{"engine": engineVersion, "model": f.Model, "features": f.Features, "evaluate": f.Evaluate, "zones": zones,
+		"inputs": src.read, "permute": req.PermuteLabels, "nonce": req.Nonce}
+	if f.Model.Train.Run != "" {
+		code, err := programText(p)
+		if err != nil {
+			return "", err
+		}
+		facts["program"] = code
+	}
+	doc, err := json.Marshal(facts)
 	if err != nil {
 		return "", fmt.Errorf("encode build key: %w", err)
 	}
@@ -117,6 +127,7 @@ type build struct {
 	key      string
 	learner  learn.Learner
 	steps    []recipe.Step
+	runner   *runner // of programs; made when the first is needed
 }
 
 // fit is a recipe and a model fitted on the same rows.
@@ -127,6 +138,9 @@ type fit struct {
 
 func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	m := b.p.File.Model
+	if m.Train.Run != "" {
+		return b.doProgram(ctx)
+	}
 	var err error
 	if b.learner, err = learn.New(m.Train.Learner, m.Train.Params); err != nil {
 		return nil, err
@@ -134,20 +148,10 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	if b.steps, err = recipe.ParseSteps(m.Prepare); err != nil {
 		return nil, err
 	}
-	b.progress(0, 0, "", "reading the training frame")
-	f, err := b.load(ctx, b.p, b.src, b.req.AsOf)
+	f, train, test, err := b.rows(ctx)
 	if err != nil {
 		return nil, err
 	}
-	train, test, err := b.split(f)
-	if err != nil {
-		return nil, err
-	}
-	if b.req.PermuteLabels {
-		permute(train.y)
-		permute(f.y) // for the refit; the test rows, which judge, are a copy and keep theirs
-	}
-	train.describe()
 	judged, err := b.fit(ctx, train, "train")
 	if err != nil {
 		return nil, err
@@ -156,13 +160,51 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	threshold := b.threshold()
-	ev := registry.Judge(held, threshold, b.p.File.Evaluate.Slices)
-	v := b.version(f, train, test, threshold)
+	v := b.version(f, train, test, b.threshold())
+	ev, err := b.judge(ctx, v, held, test)
+	if err != nil {
+		return nil, err
+	}
+	released, rows := judged, train
+	if m.Split.Refit && v.State != registry.Refused {
+		rows = f
+		rows.describe()
+		if released, err = b.fit(ctx, rows, "refit"); err != nil {
+			return nil, err
+		}
+		v.Training.Refit = true
+		ev.Note = fmt.Sprintf("judged on the newest %s of the rows; the released fit was then trained on all %d", m.Split.Test, rows.rows())
+	}
+	v.Signature, v.Training.FitRows = rows.signature, rows.rows()
+	return v, b.pack(ctx, v, released, rows, held, ev)
+}
+
+// rows reads the frame as it could be known and keeps the test rows apart.
+func (b *build) rows(ctx context.Context) (all, train, test *frame, err error) {
+	b.progress(0, 0, "", "reading the training frame")
+	if all, err = b.load(ctx, b.p, b.src, b.req.AsOf); err != nil {
+		return nil, nil, nil, err
+	}
+	if train, test, err = b.split(all); err != nil {
+		return nil, nil, nil, err
+	}
+	if b.req.PermuteLabels {
+		permute(train.y)
+		permute(all.y) // for the refit; the test rows, which judge, are a copy and keep theirs
+	}
+	train.describe()
+	return all, train, test, nil
+}
+
+// judge measures the predictions for the test rows, beside the champion's where it can be asked, and asks the gates. It sets
+// metrics, gate and state of the version.
+func (b *build) judge(ctx context.Context, v *registry.Version, held *registry.Held, test *frame) (*registry.Evaluation, error) {
+	ev := registry.Judge(held, v.Threshold, b.p.File.Evaluate.Slices)
 	for name, measure := range ev.Metrics {
 		v.Metrics[name] = measure.Value
 	}
-	if ev.Comparison, err = b.compare(ctx, held, test, threshold); err != nil {
+	var err error
+	if ev.Comparison, err = b.compare(ctx, held, test, v.Threshold); err != nil {
 		return nil, err
 	}
 	var champion map[string]float64
@@ -181,18 +223,7 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 			v.Gate.Forced = &registry.Force{Actor: govern.Actor(ctx), Reason: b.req.Force, At: b.projects.Clock(b.p.Name).Now()}
 		}
 	}
-	released, rows := judged, train
-	if m.Split.Refit && v.State != registry.Refused {
-		rows = f
-		rows.describe()
-		if released, err = b.fit(ctx, rows, "refit"); err != nil {
-			return nil, err
-		}
-		v.Training.Refit = true
-		ev.Note = fmt.Sprintf("judged on the newest %s of the rows; the released fit was then trained on all %d", m.Split.Test, rows.rows())
-	}
-	v.Signature, v.Training.FitRows = rows.signature, rows.rows()
-	return v, b.pack(ctx, v, released, rows, held, ev)
+	return ev, nil
 }
 
 // split keeps the test rows apart: the newest by time, or a seeded random share.
@@ -339,17 +370,9 @@ func (b *build) compare(ctx context.Context, held *registry.Held, test *frame, t
 	if len(rows) < minComparison || champion.Signature.Task != test.signature.Task {
 		return nil, nil
 	}
-	pkg, err := b.models.LoadPackage(ctx, champion.Model, champion.Version)
-	if err != nil {
-		return nil, err
-	}
 	later := test.take(rows)
-	in, err := features(&pkg.Signature, later.inputs)
-	if err != nil {
-		return nil, nil // the champion reads columns that the file no longer names: not comparable
-	}
-	theirs, err := predict(&fit{fitted: pkg.Fitted, model: pkg.Learned}, in)
-	if err != nil {
+	theirs, err := b.ask(ctx, champion, later)
+	if err != nil || theirs == nil {
 		return nil, err
 	}
 	k := len(held.P) / len(held.Y)
@@ -357,7 +380,23 @@ func (b *build) compare(ctx context.Context, held *registry.Held, test *frame, t
 	for _, r := range rows {
 		ours.P = append(ours.P, held.P[r*k:(r+1)*k]...)
 	}
-	return registry.Compare(ours, theirs, champion.Version, threshold, pkg.Threshold, seen, defaultSeed), nil
+	return registry.Compare(ours, theirs, champion.Version, threshold, champion.Threshold, seen, defaultSeed), nil
+}
+
+// ask has a version predict rows: nil when it reads columns that the file no longer names, or when nothing here can run it.
+func (b *build) ask(ctx context.Context, v *registry.Version, rows *frame) ([]float64, error) {
+	in, err := features(&v.Signature, rows.inputs)
+	if err != nil {
+		return nil, nil // not comparable
+	}
+	if v.Format != registry.FormatTrimtab {
+		return b.askProgram(ctx, v, in)
+	}
+	pkg, err := b.models.LoadPackage(ctx, v.Model, v.Version)
+	if err != nil {
+		return nil, err
+	}
+	return predict(&fit{fitted: pkg.Fitted, model: pkg.Learned}, in)
 }
 
 func (b *build) threshold() float64 {
@@ -426,6 +465,9 @@ func importance(m *fit, sig *registry.Signature) []registry.Importance {
 }
 
 func runParams(m *project.Model) map[string]string {
+	if m.Train.Run != "" {
+		return map[string]string{"run": m.Train.Run, "env": m.Train.Env}
+	}
 	out := map[string]string{"learner": m.Train.Learner}
 	for name, v := range m.Train.Params {
 		out[name] = fmt.Sprint(v)

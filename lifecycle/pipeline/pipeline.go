@@ -38,6 +38,8 @@ type Service struct {
 	models   *registry.Service
 	releaser Releaser
 	workers  int
+	address  string
+	token    string
 }
 
 // Config is what the service is made from.
@@ -51,11 +53,13 @@ type Config struct {
 	Runs     *track.Service
 	Models   *registry.Service
 	Workers  int // of a training; 0 is one per core
+	// Where a program that trains finds this server, and with what token it is let in; "" = it needs none.
+	Address, Token string
 }
 
 // New makes the service and registers its jobs.
 func New(c Config) *Service {
-	s := &Service{db: c.DB, duck: c.Duck, jobs: c.Jobs, events: c.Events, projects: c.Projects, datasets: c.Datasets, runs: c.Runs, models: c.Models, workers: c.Workers}
+	s := &Service{db: c.DB, duck: c.Duck, jobs: c.Jobs, events: c.Events, projects: c.Projects, datasets: c.Datasets, runs: c.Runs, models: c.Models, workers: c.Workers, address: c.Address, token: c.Token}
 	c.Jobs.Register(ApplyJob, s.runApply)
 	return s
 }

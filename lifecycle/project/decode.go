@@ -28,9 +28,7 @@ var unbuilt = map[string]string{
 	"tune":               "set the learner's parameters by hand",
 	"model.tune":         "set the learner's parameters by hand",
 	"model.train.tune":   "set the learner's parameters by hand",
-	"model.train.run":    "use learner: gbdt, logistic or linear",
-	"model.train.env":    "use learner: gbdt, logistic or linear",
-	"model.train.image":  "use learner: gbdt, logistic or linear",
+	"model.train.image":  "use run and env",
 	"model.explain":      "",
 	"model.ensemble":     "",
 	"env":                "",
@@ -257,7 +255,7 @@ var requiredHints = map[string]string{
 	"model.label":              `say what is predicted, e.g. label: {late: "arr_delay >= 15"}`,
 	"model.inputs":             "list the columns to learn from, e.g. inputs: [carrier, distance]",
 	"model.train":              "add train: {learner: gbdt}",
-	"model.train.learner":      "add learner: gbdt, logistic or linear",
+	"model.train.learner":      "add learner: gbdt, logistic or linear; or run: python train.py",
 	"deploy.steps.to":          "add the share, e.g. to: 5%",
 	"monitor.performance.when": `add when: "abs(calibration_gap) > 0.05"`,
 	"retrain.when":             "add when: [performance]",
@@ -478,13 +476,20 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 	for i, k := range n.keys {
 		at := path + "." + k.text
 		d.nodes[at+"@key"], d.nodes[at] = k, n.items[i]
-		if k.text == "learner" {
+		switch k.text {
+		case "learner":
 			f := fieldsOf(reflect.TypeFor[Train]())[0]
 			before := len(d.faults.list)
 			d.decode(n.items[i], reflect.ValueOf(&t.Learner).Elem(), at)
 			if len(d.faults.list) == before {
 				d.checkEnum(f, reflect.ValueOf(t.Learner), n.items[i], at)
 			}
+			continue
+		case "run":
+			d.decode(n.items[i], reflect.ValueOf(&t.Run).Elem(), at)
+			continue
+		case "env":
+			d.decode(n.items[i], reflect.ValueOf(&t.Env).Elem(), at)
 			continue
 		}
 		if instead, ok := unbuilt[at]; ok {
@@ -502,7 +507,7 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 			t.Params[k.text] = v
 		}
 	}
-	if n.get("learner") == nil && !refused {
+	if n.get("learner") == nil && n.get("run") == nil && !refused {
 		d.faults.add(fault.New(fault.Invalid, "%s.learner is missing", path).At(n.pos).WithHint("%s", requiredHints["model.train.learner"]))
 	}
 }

@@ -53,6 +53,9 @@ func (f *File) fillDefaults() {
 		}
 		fill(&m.Split.By, by)
 		fill(&m.Split.Test, "20%")
+		if m.Train.Run != "" {
+			fill(&m.Train.Env, "none")
+		}
 	}
 	if f.Model != nil && f.Evaluate.Threshold == 0 {
 		f.Evaluate.Threshold = 0.5

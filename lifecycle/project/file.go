@@ -168,10 +168,14 @@ type Split struct {
 	Refit bool `json:"refit,omitempty"`
 }
 
-// Train names the learner; every other key is one of its parameters.
+// Train names a learner, every other key being one of its parameters, or a program of your own with run.
 type Train struct {
 	// Learner is the algorithm.
-	Learner string `json:"learner" required:"true" enum:"gbdt,logistic,linear"`
+	Learner string `json:"learner,omitempty" enum:"gbdt,logistic,linear"`
+	// Run is the program that trains instead of a learner, e.g. python train.py: it reads its rows from $TRIMTAB_DATASET and logs its model through the MLflow client.
+	Run string `json:"run,omitempty"`
+	// Env is where that program finds its packages: a uv.lock, a Python interpreter, the folder of a virtual environment, or none.
+	Env string `json:"env,omitempty" default:"none"`
 	// Params is every other key beside learner, e.g. rounds or learning_rate of gbdt.
 	Params map[string]any `json:"-"`
 }

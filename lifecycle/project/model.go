@@ -8,6 +8,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
+	"github.com/trimtab-ml/trimtab/infra/exec"
 )
 
 // prepareSteps are the steps that engine/recipe knows, in the order to show them.
@@ -31,7 +32,7 @@ func (c *checker) model(m *Model) {
 	} else if share <= 0 || share > 0.9 {
 		c.faulty("model.split.test", "a test share of %s leaves nothing to judge by or to learn from", m.Split.Test).WithHint("write a share between 1%% and 90%%, e.g. 20%%")
 	}
-	c.train(m.Train)
+	c.train(m)
 	for i, entry := range m.Prepare {
 		path := fmt.Sprintf("model.prepare[%d]", i)
 		if n := c.nodes[path]; n == nil || n.kind != mapNode {
@@ -69,7 +70,15 @@ func (c *checker) prepare(path string, entry map[string]any, inputs []string) {
 }
 
 // train asks the learner itself about each parameter, and about all of them together when each is good alone.
-func (c *checker) train(t Train) {
+func (c *checker) train(m *Model) {
+	t := m.Train
+	if _, there := c.nodes["model.train.run"]; there {
+		c.program(m)
+		return
+	}
+	if _, there := c.nodes["model.train.env"]; there {
+		c.faulty("model.train.env@key", "env belongs to a program, and the learner is %s", t.Learner).WithHint("remove env, or write run: python train.py instead of learner")
+	}
 	if !slices.Contains(learn.Names(), t.Learner) {
 		return // told by the list of learners
 	}
@@ -84,6 +93,30 @@ func (c *checker) train(t Train) {
 		if _, err := learn.New(t.Learner, learn.Params(t.Params)); err != nil {
 			c.inText("model.train", err)
 		}
+	}
+}
+
+// program checks training by a program of the user's: it prepares and fits by itself, once.
+func (c *checker) program(m *Model) {
+	t := m.Train
+	if _, there := c.nodes["model.train.learner"]; there {
+		c.faulty("model.train.run@key", "model.train names a learner and a program").WithHint("keep one of learner and run")
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		c.faulty("model.train."+name+"@key", "%s is no key of a training by a program", name).WithHint("give it to the program: run: %s --%s %v", t.Run, name, t.Params[name])
+	}
+	if t.Run == "" {
+		if !c.faultAt("model.train.run") {
+			c.faulty("model.train.run", "model.train.run names no program").WithHint("write run: python train.py")
+		}
+	} else if _, err := exec.Split(t.Run); err != nil {
+		c.inText("model.train.run", err)
+	}
+	if len(m.Prepare) > 0 {
+		c.faulty("model.prepare@key", "prepare belongs to a learner: a program prepares its rows itself").WithHint("remove prepare, or do it in the program")
+	}
+	if m.Split.Refit {
+		c.faulty("model.split.refit", "refit belongs to a learner: a program is run once, on the training rows").WithHint("remove refit")
 	}
 }
 

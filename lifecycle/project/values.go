@@ -239,8 +239,11 @@ func (l *Label) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes learner beside its parameters.
+// MarshalJSON writes learner beside its parameters, or the program and its environment.
 func (t Train) MarshalJSON() ([]byte, error) {
+	if t.Run != "" {
+		return json.Marshal(map[string]string{"run": t.Run, "env": t.Env})
+	}
 	out := make(map[string]any, len(t.Params)+1)
 	for k, v := range t.Params {
 		out[k] = v
@@ -254,6 +257,11 @@ func (t *Train) UnmarshalJSON(b []byte) error {
 	var in map[string]any
 	if err := json.Unmarshal(b, &in); err != nil {
 		return fault.Wrap(err, fault.Invalid, "train is a learner and its parameters")
+	}
+	if run, ok := in["run"].(string); ok {
+		env, _ := in["env"].(string)
+		*t = Train{Run: run, Env: env}
+		return nil
 	}
 	learner, ok := in["learner"].(string)
 	if !ok {
@@ -276,6 +284,14 @@ func (t *TimeColumn) UnmarshalJSON(b []byte) error {
 	}
 	type plain TimeColumn
 	return json.Unmarshal(b, (*plain)(t))
+}
+
+// By says what trains: the learner, or the program.
+func (t Train) By() string {
+	if t.Run != "" {
+		return t.Run
+	}
+	return t.Learner
 }
 
 // Location is the zone loaded; UTC when it is empty. ParseFile refuses zones that do not load.

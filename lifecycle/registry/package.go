@@ -8,10 +8,7 @@ import (
 	"io"
 	"math"
 	"path"
-	"sort"
 	"strconv"
-
-	"github.com/zeebo/blake3"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/onnx"
@@ -143,15 +140,8 @@ func (s *Service) Save(ctx context.Context, p *Package, golden *Golden, ev *Eval
 		}
 		files = append(files, File{Path: name, Blob: hash, Size: size})
 	}
-	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
-	manifest, err := json.Marshal(files)
-	if err != nil {
-		return nil, "", fmt.Errorf("encode manifest: %w", err)
-	}
-	if _, _, err := s.blobs.Put(ctx, bytes.NewReader(manifest)); err != nil {
-		return nil, "", fmt.Errorf("store manifest: %w", err)
-	}
-	return files, fmt.Sprintf("%x", blake3.Sum256(manifest)), nil
+	digest, err := s.manifest(ctx, files)
+	return files, digest, err
 }
 
 // inputs is the recipe's inputs in its order.
@@ -185,9 +175,8 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 	if v.Format == FormatONNX {
 		return s.loadGraph(ctx, v)
 	}
-	if v.Format != FormatTrimtab {
-		return nil, fault.New(fault.FormatNotServed, "%s v%d holds %s, which no engine here serves", model, version, v.Format).
-			WithHint("versions that hold Trimtab's own files or an ONNX graph are served; log the model with the onnx flavour: mlflow.onnx.log_model")
+	if err := v.Served(); err != nil {
+		return nil, err
 	}
 	p := &Package{Model: model, Version: version, Threshold: v.Threshold, Fitted: &recipe.Fitted{}, Reference: &profile.Reference{}}
 	golden := &Golden{}

@@ -18,7 +18,9 @@ import (
 // unless its gate refused it. Number, digest and aliases of v are set. A version with the same build key is a conflict.
 // The files show among the artifacts of the run that made the version, as folder "model".
 func (s *Service) Register(ctx context.Context, tx *catalog.Tx, v *Version, at time.Time) error {
-	v.Format = FormatTrimtab
+	if v.Format == "" {
+		v.Format = FormatTrimtab
+	}
 	if err := s.link(ctx, tx, v); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/zeebo/blake3"
-
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
@@ -232,15 +229,9 @@ func (s *Service) snapshot(ctx context.Context, v *Version, o origin) error {
 	for _, a := range tree {
 		v.Files = append(v.Files, File{Path: a.Path, Blob: a.Blob, Size: a.Size})
 	}
-	slices.SortFunc(v.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	manifest, err := json.Marshal(v.Files)
-	if err != nil {
-		return fmt.Errorf("encode manifest: %w", err)
+	if v.Digest, err = s.manifest(ctx, v.Files); err != nil {
+		return err
 	}
-	if _, _, err := s.blobs.Put(ctx, bytes.NewReader(manifest)); err != nil {
-		return fmt.Errorf("store manifest: %w", err)
-	}
-	v.Digest = fmt.Sprintf("%x", blake3.Sum256(manifest))
 	if v.Format, err = s.format(ctx, v.Files); err != nil {
 		return err
 	}

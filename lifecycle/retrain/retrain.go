@@ -239,6 +239,10 @@ func (s *Service) run(ctx context.Context, r *queue.Running) error {
 		}
 		return s.conclude(ctx, t) // a refusal is an outcome, not a failure of the job
 	}
+	if fault.Is(err, fault.FormatNotServed) { // trained and registered, and trying again would not deploy it either
+		t.State, t.Version, t.Note = Failed, version, err.Error()
+		return s.conclude(ctx, t)
+	}
 	if ctx.Err() == nil && (!queue.Retryable(err) || r.Attempt >= r.MaxAttempts) {
 		t.State, t.Note = Failed, err.Error()
 		if cerr := s.conclude(ctx, t); cerr != nil {

@@ -60,6 +60,9 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	if v.State == registry.Refused && req.Force == "" {
 		return nil, v.Gate.Refusal(v.Model, v.Version)
 	}
+	if err := v.Served(); err != nil {
+		return nil, err
+	}
 	now := s.projects.Clock(req.Project).Now()
 	d, err := s.serving.Ensure(ctx, serve.Deployment{Project: req.Project, Name: name, Model: req.Model, LogLevel: deploy.Log, CreatedAt: now})
 	if err != nil {
