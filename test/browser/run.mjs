@@ -1,9 +1,9 @@
 // The browser test: visits every page in both themes with Debian's Chromium, fails on console errors, failed requests, content
 // security violations and axe findings (WCAG 2.0 to 2.2, A and AA), tries the keys and the form, and measures the first load.
 // It starts bin/trimtab: on an empty directory, for the pages that have nothing to show and for a server that stops and comes back;
-// and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
+// as one that MLflow's clients have logged to; and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
 //
-//   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--width 1440]
+//   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--part empty|tracking|demo] [--width 1440]
 //
 // --shots alone keeps the pages of the documentation in docs/images (they show a whole demo: TRIMTAB_URL); with a folder it keeps
 // every page.
@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { join, resolve } from 'node:path';
 import { folder, start } from './program.mjs';
+import { fill, use as useTracking } from './tracking.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const need = createRequire(join(root, 'ui', 'package.json'));
@@ -23,8 +24,9 @@ const option = (name) => {
   return i < 0 ? undefined : process.argv[i + 1]?.startsWith('--') || process.argv[i + 1] === undefined ? '' : process.argv[i + 1];
 };
 const shots = option('shots') === '' ? 'docs/images' : option('shots');
-const shown = option('shots') === '' ? ['home', 'dataset-profile', 'run', 'version-evaluation', 'deployment-rollout', 'monitor-overview'] : undefined;
+const shown = option('shots') === '' ? ['home', 'experiment-charts', 'tracked-overview', 'compare', 'dataset-profile', 'run', 'version-evaluation', 'deployment-rollout', 'monitor-overview'] : undefined;
 const only = option('only');
+const part = option('part');
 const width = Number(option('width') ?? 1440);
 const budget = 320 * 1024; // bytes of the first load, compressed
 const themes = ['light', 'dark'];
@@ -228,6 +230,29 @@ async function beginning(dir) {
   }
 }
 
+/** A server that clients logged to: its pages, and a table of many runs. */
+async function tracking(dir) {
+  const many = 5_000;
+  const running = await start(dir, /Trimtab at (http:\S+)/, 'server', '--listen', '127.0.0.1:0');
+  base = running.url;
+  try {
+    const begun = Date.now();
+    const filled = await fill(base, many);
+    console.log(`logged ${many} runs in ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    const wanted = filled.pages.filter(([name]) => !only || name.includes(only));
+    await Promise.all(themes.map((theme) => visit(theme, wanted, 'full')));
+    if (only) return;
+    const context = await inTheme('light');
+    try {
+      await useTracking(await context.newPage(), base, filled, many, settle, expect);
+    } finally {
+      await context.close();
+    }
+  } finally {
+    await inOrder('tracking', running);
+  }
+}
+
 /** Everything that is looked at on a server with content. */
 async function life(state) {
   const all = await pages();
@@ -239,15 +264,20 @@ async function life(state) {
 }
 
 if (shots !== undefined) await mkdir(resolve(root, shots), { recursive: true });
-const [empty, demo] = [await folder(), await folder()];
+const [empty, tracked, demo] = [await folder(), await folder(), await folder()];
 try {
   if (visited) {
     await life();
+  } else if (part === 'empty' || part === 'tracking') {
+    await (part === 'empty' ? beginning(empty.dir) : tracking(tracked.dir));
   } else {
     const replay = start(demo.dir, /The page stays at (http:.+)\/ui\//, 'demo', '--until', until, '--listen', '127.0.0.1:0');
     replay.catch(() => undefined); // it is awaited below
     const begun = Date.now();
-    if (!only) await beginning(empty.dir).catch((error) => note('beginning', error.stack)); // while the demo replays
+    if (part !== 'demo') { // while the demo replays
+      if (!only) await beginning(empty.dir).catch((error) => note('beginning', error.stack));
+      await tracking(tracked.dir).catch((error) => note('tracking', error.stack));
+    }
     const running = await replay;
     console.log(`the demo replayed to ${until}; waited ${((Date.now() - begun) / 1000).toFixed(0)} s`);
     base = running.url;
@@ -261,7 +291,7 @@ try {
   note('test', error.stack);
 } finally {
   await browser.close();
-  await Promise.all([empty.clear(), demo.clear()]);
+  await Promise.all([empty.clear(), tracked.clear(), demo.clear()]);
 }
 if (problems.length) {
   console.error(`${problems.length} problems`);

@@ -81,7 +81,7 @@ export function ComparePage() {
                     {s.rows.map((l) => (
                       <tr key={l.key}>
                         <th scope="row" className="mono">{l.key}</th>
-                        {l.cells.map((c, i) => <td key={runs[i]?.id} className={l.best === i ? 'strong ok' : ''} title={l.best === i ? 'the best of these' : undefined}>{c === undefined || c === '' ? <span className="third">–</span> : typeof c === 'number' ? compact(c, 6) : <span className="wrapped">{c}</span>}</td>)}
+                        {l.cells.map((c, i) => <td key={runs[i]?.id} className={l.best === i ? 'strong ok' : ''} title={l.best === i ? 'the best of these' : undefined}>{c === undefined || c === '' ? <span className="third">–</span> : typeof c === 'number' ? compact(c, 6) : <span className="wrapped long">{c}</span>}</td>)}
                       </tr>
                     ))}
                   </tbody>

@@ -169,7 +169,7 @@ export function ExperimentPage() {
   const fixed: GridColumn<RunRow>[] = [
     { key: 'pick', width: 36, head: <span className="hidden">Select</span>, cell: (r) => <input type="checkbox" aria-label={`Select ${String(r.cells[0])}`} checked={chosen.has(r.id)} onChange={() => setChosen((old) => { const next = new Set(old); if (!next.delete(r.id)) next.add(r.id); return next; })} /> },
     {
-      key: 'name', width: look === 'table' ? 260 : 216, head: 'Run', sort: sortOf('attributes.run_name'), onSort: press('attributes.run_name'),
+      key: 'name', width: innerWidth < 720 ? 176 : look === 'table' ? 260 : 216, head: 'Run', sort: sortOf('attributes.run_name'), onSort: press('attributes.run_name'),
       cell: (r) => (
         <span className="row" style={{ gap: 4, paddingLeft: r.depth * 16 }}>
           {state.nest && r.depth === 0 && <button type="button" className="btn quiet small square" aria-label={open.has(r.id) ? 'Hide nested runs' : 'Show nested runs'} aria-expanded={open.has(r.id)} onClick={() => void expand(r.id)}><Icon name={open.has(r.id) ? 'down' : 'next'} /></button>}
@@ -389,9 +389,9 @@ export function ChartCard({ metric, runs, style, range, onRange, nameOf, indexOf
   const note = single ? plural(curves.length, 'run') : <span title={sampled ? 'Lines are last values, bands the extremes' : 'Every point is drawn'}>{sampled ? 'downsampled, ' : 'all '}{plural(points, 'point')}</span>;
   return (
     <section className="card" ref={ref} aria-label={`${metric} of ${runs.length} runs`}>
-      <header><h3 className="clip" title={metric}>{metric}</h3><span className="third tiny">{answer.data ? note : ''}</span></header>
+      <header><h3 className="clip" title={metric}>{metric}</h3><span className="third tiny">{answer.data && curves.length ? note : ''}</span></header>
       <div ref={frame} style={{ minHeight: 220 }}>
-        {answer.error ? <Failure error={answer.error} what="The curves cannot be shown" retry={() => void answer.refetch()} /> : !answer.data ? <Loading rows={6} /> : curves.length === 0 ? <p className="third body">None of these runs logged it.</p> : single ? <Singles name={`${metric}, one value of each run`} curves={curves} nameOf={nameOf} indexOf={indexOf} /> : !drawable ? <p className="third body">{plural(points, 'point')}, none of which can be drawn{style.log ? ' on a log axis' : ': NaN or infinite'}.</p> : (
+        {answer.error ? <Failure error={answer.error} what="The curves cannot be shown" retry={() => void answer.refetch()} />  : !seen ? null : !answer.data ? <Loading rows={6} /> : curves.length === 0 ? <p className="third body">None of these runs logged it.</p> : single ? <Singles name={`${metric}, one value of each run`} curves={curves} nameOf={nameOf} indexOf={indexOf} /> : !drawable ? <p className="third body">{plural(points, 'point')}, none of which can be drawn{style.log ? ' on a log axis' : ': NaN or infinite'}.</p> : (
           <Suspense fallback={<Loading rows={6} />}>
             <Curves name={`${metric} by ${style.axis}, ${curves.length} runs`} curves={curves} style={style} nameOf={nameOf} indexOf={indexOf} width={width} sync="experiment" range={range} onRange={onRange} />
           </Suspense>
@@ -407,8 +407,20 @@ function CloudPane({ kind, ask, keys, state, set }: { kind: 'scatter' | 'paralle
   const options = [...(keys?.metrics ?? []).map((k) => quoteKey('metrics', k)), ...(keys?.params ?? []).map((k) => quoteKey('params', k)), 'attributes.start_time'];
   const metrics = options.filter((o) => o.startsWith('metrics.'));
   const params = options.filter((o) => o.startsWith('params.'));
-  const dims = kind === 'scatter' ? [state.sx ?? params[0] ?? metrics[0] ?? 'attributes.start_time', state.sy ?? metrics[0] ?? 'attributes.start_time'] : state.px !== undefined ? list(state.px) : [...params.slice(0, 4), ...metrics.slice(0, 1)];
-  const cells = useCells({ experiments: ask.experiments, filter: ask.filter, order_by: ask.order_by, view: ask.view, columns: ['attributes.name', ...dims], limit: 2000 }, dims.length > 0);
+  // Axes nobody chose are those that most of the first runs have, with more than one value.
+  const free = kind === 'scatter' ? state.sx === undefined || state.sy === undefined : state.px === undefined;
+  const candidates = [...params.slice(0, 24), ...likely(keys?.metrics ?? []).slice(0, 12).map((k) => quoteKey('metrics', k))];
+  const sample = useCells({ experiments: ask.experiments, filter: ask.filter, order_by: ask.order_by, view: ask.view, columns: candidates, limit: 200 }, free && candidates.length > 0);
+  const telling = (among: string[]) => {
+    const shares = new Map(candidates.map((c, i) => {
+      const values = (sample.data?.rows ?? []).map((r) => r[i] ?? null).filter((v) => v !== null && v !== 'NaN' && String(v).length <= 40);
+      return [c, new Set(values).size > 1 ? values.length : 0] as const;
+    }));
+    return candidates.filter((c) => among.includes(c) && (!sample.data || (shares.get(c) ?? 0) > 0)).sort((a, b) => (shares.get(b) ?? 0) - (shares.get(a) ?? 0));
+  };
+  const [px, mx] = [telling(params), telling(metrics)];
+  const dims = kind === 'scatter' ? [state.sx ?? px[0] ?? mx[1] ?? 'attributes.start_time', state.sy ?? mx[0] ?? 'attributes.start_time'] : state.px !== undefined ? list(state.px) : [...px.slice(0, 4), ...mx.slice(0, 1)];
+  const cells = useCells({ experiments: ask.experiments, filter: ask.filter, order_by: ask.order_by, view: ask.view, columns: ['attributes.name', ...dims], limit: 2000 }, dims.length > 0 && (!free || !sample.isLoading));
   const rows: Row[] = (cells.data?.rows ?? []).map((r, i) => ({ id: cells.data?.ids[i] ?? '', name: String(r[0] ?? ''), cells: r.slice(1).map((v, k) => (dims[k]?.startsWith('metrics.') ? (v === 'NaN' || v === 'Infinity' || v === '-Infinity' ? null : v) : v)) }));
   const found = dims.map((d, i) => dimension(d, columnLabel(d), rows.map((r) => r.cells[i] ?? null)));
   const present = found.flatMap((d, i) => (d ? [{ d, i }] : []));
@@ -427,13 +439,13 @@ function CloudPane({ kind, ask, keys, state, set }: { kind: 'scatter' | 'paralle
         )}
         {cells.data && cells.data.total > rows.length && <span className="third tiny push">the first {count(rows.length)} of {count(cells.data.total)} runs, in the order of the table</span>}
       </div>
-      <div ref={frame} style={{ padding: 16 }}>
+      <div style={{ padding: 16 }}><div ref={frame}>
         {cells.error ? <Failure error={cells.error} what="The runs cannot be shown" /> : !cells.data ? <Loading rows={8} /> : present.length < 2 ? <Empty title="Two axes with values are needed">Choose metrics or parameters that these runs have.</Empty> : kind === 'scatter' && found[0] && found[1] ? (
           <Scatter rows={rows} x={found[0]} y={found[1]} width={width} onOpen={open} />
         ) : (
           <Parallel rows={rows.map((r) => ({ ...r, cells: present.map((p) => r.cells[p.i] ?? null) }))} dims={present.map((p) => p.d)} width={width} onOpen={open} />
         )}
-      </div>
+      </div></div>
     </>
   );
 }

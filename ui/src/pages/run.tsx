@@ -50,7 +50,7 @@ export function RunPage() {
         r && (
           <>
             {r.cause && <span>{r.cause}</span>}
-            {(r.actor || r.user) && <span>by <b>{r.actor || r.user}</b></span>}
+            {(r.user || r.actor) && <span>by <b>{r.user || r.actor}</b></span>}
             {started ? <span>started <b>{moment(started, zone, at)}</b>, {ago(started, at)}</span> : null}
             {r.state !== 'running' && <span>took <b>{r.seconds > 0 ? span(r.seconds * 1000) : r.finished_at && started ? span((instant(r.finished_at) ?? started) - started) : '–'}</b></span>}
             {r.version ? <span>made <VersionTag version={r.version} model={r.model} /></span> : null}

@@ -212,7 +212,7 @@ function CSVTable({ text, separator }: { text: string; separator: string }) {
   return (
     <>
       <div className="scroll" tabIndex={0} role="region" aria-label="Table" style={{ maxHeight: 'calc(100vh - 280px)', overflow: 'auto' }}>
-        <table className="dense"><thead><tr>{head.map((h, i) => <th key={i} scope="col">{h}</th>)}</tr></thead><tbody>{body.map((r, i) => <tr key={i}>{r.map((c, j) => <td key={j} className={c !== '' && Number.isFinite(Number(c)) ? 'right' : ''}>{c}</td>)}</tr>)}</tbody></table>
+        <table className="dense"><thead><tr>{head.map((h, i) => <th key={i} scope="col" className={body[0]?.[i] && Number.isFinite(Number(body[0][i])) ? 'right' : ''}>{h}</th>)}</tr></thead><tbody>{body.map((r, i) => <tr key={i}>{r.map((c, j) => <td key={j} className={c !== '' && Number.isFinite(Number(c)) ? 'right' : ''}>{c}</td>)}</tr>)}</tbody></table>
       </div>
       <p className="third tiny body">{count(body.length)} rows{rows.length > 1000 ? ', the first of more' : ''}</p>
     </>
@@ -224,7 +224,7 @@ function ModelCard({ run, path, text }: { run: TrackedRun; path: string; text: s
   const folder = path.split('/').slice(0, -1).join('/');
   const flavours = [...text.matchAll(/^ {2}([a-z_]+):\s*$/gm)].map((m) => m[1]).filter((f) => f !== 'inputs' && f !== 'outputs');
   const columns = (part: string) => {
-    const found = new RegExp(`^  ${part}: '(.*)'$`, 'm').exec(text)?.[1];
+    const found = new RegExp(`^  ${part}: '((?:[^']|'')*)'`, 'm').exec(text)?.[1]?.replace(/\n\s*/g, ' '); // YAML folds long lines
     try {
       return found ? (JSON.parse(found.replace(/''/g, "'")) as { name?: string; type: string; required?: boolean; 'tensor-spec'?: { dtype: string; shape: number[] } }[]) : [];
     } catch {
