@@ -108,7 +108,11 @@ func RegisterArtifacts(r *route.Router, s *track.Service, files *track.Artifacts
 		h := w.Header()
 		h.Set("Content-Type", media)
 		h.Set("Content-Disposition", mime.FormatMediaType(kind, map[string]string{"filename": name}))
-		h.Set("Content-Security-Policy", sandbox)
+		policy := sandbox
+		if media == "application/pdf" {
+			policy = "frame-ancestors 'self'" // browsers show PDF in a viewer of its own, which a sandbox forbids
+		}
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "SAMEORIGIN")
 		h.Set("ETag", `"`+file.Blob+`"`)
