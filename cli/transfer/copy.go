@@ -3,7 +3,6 @@ package transfer
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +63,8 @@ type work struct {
 	to     string // its id in the sink
 	runs   []string
 	models []LoggedModel
+
+	metrics map[string][]ModelMetric // of all logged models by the run that measured: they travel with the points of the run
 }
 
 func (c *copier) all(ctx context.Context) error {
@@ -174,7 +175,7 @@ func (c *copier) choose(ctx context.Context) ([]Experiment, error) {
 
 // compare looks which runs and logged models of an experiment are new or changed.
 func (c *copier) compare(ctx context.Context, e Experiment) (*work, error) {
-	w := &work{Experiment: e}
+	w := &work{Experiment: e, metrics: map[string][]ModelMetric{}}
 	var err error
 	if w.to, err = c.to.FindExperiment(ctx, c.from.Address(), &e); err != nil {
 		return nil, err
@@ -241,6 +242,10 @@ func (c *copier) compare(ctx context.Context, e Experiment) (*work, error) {
 	}
 	for _, m := range models {
 		c.files[m.ID] = m.Files
+		for _, metric := range m.Metrics {
+			metric.Model = m.ID
+			w.metrics[metric.Run] = append(w.metrics[metric.Run], metric)
+		}
 		k, there := knownModels[m.ID]
 		same := there && k.Own
 		if there && k.Digest != "" {
@@ -254,7 +259,7 @@ func (c *copier) compare(ctx context.Context, e Experiment) (*work, error) {
 			c.report.Present.LoggedModels++
 			continue
 		}
-		for _, metric := range m.Metrics { // they travel with the points of their runs
+		for _, metric := range m.Metrics {
 			if k := known[metric.Run]; metric.Run != "" && !k.Own && k.ID != "" {
 				add(metric.Run)
 			}
@@ -303,15 +308,10 @@ func (c *copier) experiment(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	metrics := map[string][]ModelMetric{} // of logged models, by run
 	for i := range w.models {
 		m := &w.models[i]
 		if err := c.loggedModel(ctx, w.to, m); err != nil {
 			return fmt.Errorf("logged model %s: %w", m.ID, err)
-		}
-		for _, metric := range m.Metrics {
-			metric.Model = c.models[m.ID].ID
-			metrics[metric.Run] = append(metrics[metric.Run], metric)
 		}
 		c.step(1, w.Name)
 	}
@@ -320,7 +320,7 @@ func (c *copier) experiment(ctx context.Context, w *work) error {
 		_, begun := c.runs[id]
 		c.mu.Unlock()
 		if begun {
-			err := c.run(ctx, w, id, metrics[id])
+			err := c.run(ctx, w, id)
 			if fault.Is(err, fault.Invalid) { // the target does not take something of it, and will not the next time
 				c.leave(Left{"parts of a run", id, 1, err.Error()})
 			} else if err != nil {
@@ -369,7 +369,7 @@ func (c *copier) begin(ctx context.Context, w *work, id string) error {
 }
 
 // run moves all that belongs to a run.
-func (c *copier) run(ctx context.Context, w *work, id string, metrics []ModelMetric) error {
+func (c *copier) run(ctx context.Context, w *work, id string) error {
 	r, err := c.from.Run(ctx, w.ID, id)
 	if err != nil {
 		return err
@@ -380,7 +380,7 @@ func (c *copier) run(ctx context.Context, w *work, id string, metrics []ModelMet
 		return err
 	}
 	digest := digestRun(r, files)
-	points, err := c.points(ctx, r, to.ID, metrics)
+	points, err := c.points(ctx, r, to.ID, w.metrics[id])
 	if err != nil {
 		return err
 	}
@@ -435,7 +435,10 @@ func (p Point) identity() pointKey {
 func (c *copier) points(ctx context.Context, r *Run, to string, metrics []ModelMetric) (int64, error) {
 	measured := map[pointKey][]Point{}
 	for _, m := range metrics {
-		measured[m.identity()] = append(measured[m.identity()], m.Point)
+		if k, ok := c.models[m.Model]; ok {
+			m.Model = k.ID
+			measured[m.identity()] = append(measured[m.identity()], m.Point)
+		}
 	}
 	n := int64(0)
 	var batch []Point
@@ -451,13 +454,20 @@ func (c *copier) points(ctx context.Context, r *Run, to string, metrics []ModelM
 	for _, key := range sortedKeys(r.Latest) {
 		err := c.from.History(ctx, r, key, func(points []Point) error {
 			for _, p := range points {
-				marked := measured[p.identity()]
+				id := p.identity()
+				if _, ok := measured[id]; !ok && math.IsNaN(p.Value) { // MLflow's tables of logged models have 0 for NaN
+					id.bits = 0
+				}
+				marked := measured[id]
 				if marked == nil {
 					batch = append(batch, p)
-				} else {
-					batch = append(batch, marked...)
-					delete(measured, p.identity())
+					continue
 				}
+				for _, m := range marked {
+					m.Value = p.Value
+					batch = append(batch, m)
+				}
+				delete(measured, id)
 			}
 			return flush(page)
 		})
@@ -537,73 +547,4 @@ func (c *copier) loggedModel(ctx context.Context, experiment string, m *LoggedMo
 	}
 	c.count(func(r *Report) { r.Taken.LoggedModels++ })
 	return nil
-}
-
-// digestRun is of all that is moved of a run, but for points that are not the latest of their metric.
-func digestRun(r *Run, files []File) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %d %d\n", r.Name, r.User, r.Status, r.Stage, r.StartedAt, r.EndedAt)
-	writeMap(h, r.Params)
-	writeMap(h, mapsWithout(r.Tags))
-	for _, key := range sortedKeys(r.Latest) {
-		p := r.Latest[key]
-		fmt.Fprintf(h, "%q %x %d %d\n", key, p.identity().bits, p.At, p.Step)
-	}
-	datasets := slices.Clone(r.Datasets)
-	slices.SortFunc(datasets, func(a, b Dataset) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Digest, b.Digest))
-	})
-	for _, d := range datasets {
-		fmt.Fprintf(h, "%q %q\n", d.Name, d.Digest)
-		writeMap(h, d.Tags)
-	}
-	inputs := slices.Sorted(slices.Values(r.ModelInputs))
-	outputs := slices.Clone(r.ModelOutputs)
-	slices.SortFunc(outputs, func(a, b ModelOutput) int { return strings.Compare(a.Model, b.Model) })
-	fmt.Fprintf(h, "%q %v\n", inputs, outputs)
-	return sum(h, files)
-}
-
-func digestModel(m *LoggedModel, files []File) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q\n", m.Name, m.Type, m.Run, m.Status)
-	tags := mapsWithout(m.Tags)
-	delete(tags, tagVersions)
-	writeMap(h, tags)
-	writeMap(h, m.Params)
-	metrics := make([]string, len(m.Metrics))
-	for i, p := range m.Metrics {
-		metrics[i] = fmt.Sprintf("%q %q %x %d %d %q %q", p.Run, p.Key, p.identity().bits, p.At, p.Step, p.DatasetName, p.DatasetDigest)
-	}
-	slices.Sort(metrics)
-	fmt.Fprintln(h, metrics)
-	return sum(h, files)
-}
-
-func writeMap(w io.Writer, m map[string]string) {
-	for _, key := range sortedKeys(m) {
-		fmt.Fprintf(w, "%q=%q ", key, m[key])
-	}
-	fmt.Fprintln(w)
-}
-
-func sum(h interface{ Sum([]byte) []byte }, files []File) string {
-	w := h.(io.Writer)
-	for _, f := range files {
-		fmt.Fprintf(w, "%q %d %d\n", f.Path, f.Size, f.Changed)
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)[:16])
-}
-
-func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
-
-// mapsWithout is a copy of tags without the marks of an earlier transfer.
-func mapsWithout(tags map[string]string) map[string]string {
-	out := make(map[string]string, len(tags)+2)
-	for key, value := range tags {
-		if !strings.HasPrefix(key, markPrefix) {
-			out[key] = value
-		}
-	}
-	return out
 }

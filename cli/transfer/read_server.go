@@ -367,5 +367,5 @@ func (s *Server) Rest(ctx context.Context) ([]Left, error) {
 
 const (
 	noTraces = "Trimtab keeps no traces"
-	noPrompt = "Trimtab keeps no prompts"
+	noPrompt = "prompts are not moved: register them again"
 )

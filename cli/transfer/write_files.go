@@ -223,6 +223,11 @@ func (f *Folder) Begin(_ context.Context, experiment string, r *Run, known *Know
 	if err := f.root.RemoveAll(path.Join(at, "metrics")); err != nil {
 		return Known{}, err
 	}
+	for _, name := range []string{"metrics", "params", "tags", runArtifacts} { // without them MLflow takes it for no run
+		if err := f.root.MkdirAll(path.Join(at, name), 0o755); err != nil {
+			return Known{}, err
+		}
+	}
 	m := meta{"artifact_uri": files, "end_time": nil, "entry_point_name": "", "experiment_id": experiment, "lifecycle_stage": active, "run_id": r.ID,
 		"run_name": r.Name, "run_uuid": r.ID, "source_name": "", "source_type": 4, "source_version": "", "start_time": r.StartedAt, "status": 1, "tags": []string{}, "user_id": r.User}
 	f.write.mu.Lock()

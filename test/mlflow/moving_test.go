@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -27,7 +29,7 @@ type mover struct {
 	t     *testing.T
 	in    *json.Encoder
 	lines *bufio.Scanner
-	log   *logged
+	log   *logged // its standard error
 }
 
 func newMover(t *testing.T) *mover {
@@ -187,11 +189,11 @@ func TestMoving(t *testing.T) {
 	t.Run("database, killed", func(t *testing.T) {
 		target := start(t, filepath.Join(t.TempDir(), "state"))
 		args := []string{"import", "mlflow", filepath.Join(theirs.Dir, "mlflow.db"), "--artifacts", filepath.Join(theirs.Dir, "artifacts"), "--deleted", "--server"}
-		for _, request := range []int64{9, 30, 60, 90} {
+		for _, request := range []int64{9, 30, 60} {
 			kill(t, target.url, request, args...)
 		}
 		report := trimtab(t, append(args, target.url)...)
-		if report.Taken.Runs == 0 || len(report.Left) != 0 {
+		if report.Taken == (transfer.Counts{}) || len(report.Left) != 0 {
 			t.Errorf("taken %+v, left %+v", report.Taken, report.Left)
 		}
 		same(t, "by database", target.url, want)
@@ -233,6 +235,7 @@ func kill(t *testing.T, base string, request int64, args ...string) {
 	var seen atomic.Int64
 	begun := make(chan struct{})
 	forward := httputil.NewSingleHostReverseProxy(target)
+	forward.ErrorLog = log.New(io.Discard, "", 0) // of requests that the kill cut
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		<-begun
 		if seen.Add(1) == request {

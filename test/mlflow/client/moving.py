@@ -5,6 +5,7 @@ Reads one JSON object a line: {"do": "fill" | "dump" | "predict", "uri": URI}; a
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -18,7 +19,6 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("TQDM_DISABLE", "1")
 warnings.filterwarnings("ignore")
 
-import logging
 
 import mlflow
 import numpy
@@ -55,7 +55,8 @@ def fill(uri: str) -> None:
         data = mlflow.data.from_pandas(rows, name="rows", targets="y")
         mlflow.log_input(data, context="training", tags={"split": "all"})
         info = mlflow.sklearn.log_model(fitted, name="classifier", pip_requirements=["scikit-learn"], params={"C": 1.0}, tags={"kind": "linear"})
-        mlflow.log_metric("accuracy", 0.75, step=3, model_id=info.model_id, dataset=data)
+        # Step 0: MLflow reads that of a point with a dataset as 0 from an mlruns folder.
+        mlflow.log_metric("accuracy", 0.75, step=0, model_id=info.model_id, dataset=data)
         mlflow.log_metric("accuracy", float("nan"), step=4, model_id=info.model_id)
         for number in range(2):
             with mlflow.start_run(run_name=f"child {number}", nested=True) as child:
@@ -96,8 +97,8 @@ def plain(tags: dict, runs: dict, models: dict) -> dict:
         if key.startswith(MARK):
             continue
         if key == "mlflow.modelVersions":
-            value = sorted([v["name"], int(v["version"])] for v in json.loads(value))
-        elif key == "mlflow.parentRunId":
+            continue  # the servers write it, and leave deleted versions in; predict needs none of it
+        if key == "mlflow.parentRunId":
             value = runs.get(value, value)
         out[key] = value
     return out
@@ -152,6 +153,7 @@ def dump(uri: str) -> dict:
         history = []
         for key in r.data.metrics:
             history += [[key, m.step, m.timestamp, repr(float(m.value))] for m in client.get_metric_history(i.run_id, key)]
+        history = [list(point) for point in {tuple(point) for point in history}]  # an mlruns folder has a point as often as it was logged
         out["runs"][i.run_name] = {
             "experiment": experiments[i.experiment_id].name,
             "info": [i.status, i.start_time, i.end_time, i.lifecycle_stage, i.user_id],
@@ -168,7 +170,7 @@ def dump(uri: str) -> dict:
         out["logged"][m.name] = {
             "experiment": experiments[m.experiment_id].name,
             "run": runs.get(m.source_run_id),
-            "info": [m.model_type, str(m.status)],
+            "info": [m.model_type or "", str(m.status)],
             "params": m.params,
             "tags": plain(m.tags, runs, models),
             "metrics": measures(m.metrics),
