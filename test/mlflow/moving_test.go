@@ -47,7 +47,9 @@ func newMover(t *testing.T) *mover {
 	}
 	cmd := exec.Command(python, script)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "HOME="+cmd.Dir)
+	cmd.Env = append(os.Environ(), "HOME="+cmd.Dir,
+		"MLFLOW_HTTP_REQUEST_MAX_RETRIES=0", "MLFLOW_DISABLE_TELEMETRY=true", "MLFLOW_ALLOW_FILE_STORE=true",
+		"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false", "GIT_PYTHON_REFRESH=quiet", "TQDM_DISABLE=1")
 	m := &mover{t: t, log: &logged{}}
 	cmd.Stderr = m.log
 	in, err := cmd.StdinPipe()

@@ -11,15 +11,6 @@ import sys
 import tempfile
 import warnings
 
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("TQDM_DISABLE", "1")
-warnings.filterwarnings("ignore")
-
-
 import mlflow
 import numpy
 import pandas
@@ -27,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelInput, Metric, Param, RunTag, ViewType
 from sklearn.linear_model import LogisticRegression
 
+warnings.filterwarnings("ignore")
 logging.getLogger("mlflow").setLevel(logging.ERROR)
 MARK = "trimtab.imported."
 
@@ -48,7 +40,8 @@ def fill(uri: str) -> None:
         mlflow.log_params({"depth": 6, "path/with/slash": "1e5", "empty": "", "ünïcode": "no"})
         mlflow.set_tags({"on": "yes", "stage": "null"})
         client.log_batch(parent.info.run_id, [Metric("loss", 1 / (i + 1), at + i, i) for i in range(900)])
-        client.log_batch(parent.info.run_id, [Metric("loss", -1e-300, at + 2000, 1_000_000), Metric("odd/name", float("nan"), at, 0), Metric("odd/name", 2.5, at, -3)])
+        odd = [Metric("odd/name", float("nan"), at, 0), Metric("odd/name", 2.5, at, -3)]
+        client.log_batch(parent.info.run_id, [Metric("loss", -1e-300, at + 2000, 1_000_000), *odd])
         mlflow.log_text("top", "top.txt")
         mlflow.log_text("below", "a/b/c d.txt")
         mlflow.log_text("", "a/empty")
@@ -80,7 +73,8 @@ def fill(uri: str) -> None:
     client.create_registered_model("flights", tags={"tier": "1"}, description="late or not")
     source = f"models:/{info.model_id}"
     for number in range(4):
-        client.create_model_version("flights", source, parent.info.run_id, tags={"n": str(number)}, description=f"take {number}", model_id=info.model_id)
+        told = {"tags": {"n": str(number)}, "description": f"take {number}", "model_id": info.model_id}
+        client.create_model_version("flights", source, parent.info.run_id, **told)
     client.delete_model_version("flights", "2")
     client.transition_model_version_stage("flights", "1", "Archived")
     client.transition_model_version_stage("flights", "3", "Production")
@@ -121,7 +115,15 @@ def files(uri: str) -> dict:
 
 def measures(metrics) -> list:
     # MLflow's tables of logged models have 0 for NaN.
-    return sorted([m.key, repr(float(numpy.nan_to_num(m.value))), m.timestamp, m.step, m.dataset_name or "", m.dataset_digest or ""] for m in metrics or [])
+    return sorted(
+        [m.key, repr(float(numpy.nan_to_num(m.value))), m.timestamp, m.step, m.dataset_name or "", m.dataset_digest or ""] for m in metrics or []
+    )
+
+
+def dataset(given) -> list:
+    d = given.dataset
+    tags = sorted((t.key, t.value) for t in given.tags)
+    return [d.name, d.digest, d.source_type, d.source, d.schema or "", d.profile or "", tags]
 
 
 def dump(uri: str) -> dict:
@@ -161,7 +163,7 @@ def dump(uri: str) -> dict:
             "tags": plain(r.data.tags, runs, models),
             "latest": {key: repr(float(value)) for key, value in r.data.metrics.items()},
             "history": sorted(history),
-            "datasets": sorted([d.dataset.name, d.dataset.digest, d.dataset.source_type, d.dataset.source, d.dataset.schema or "", d.dataset.profile or "", sorted((t.key, t.value) for t in d.tags)] for d in r.inputs.dataset_inputs),
+            "datasets": sorted(dataset(d) for d in r.inputs.dataset_inputs),
             "inputs": sorted(models[m.model_id] for m in inputs),
             "outputs": sorted([models[m.model_id], m.step] for m in r.outputs.model_outputs) if r.outputs else [],
             "files": files(i.artifact_uri),
