@@ -108,8 +108,7 @@ type Webhooks struct {
 	mu      sync.Mutex
 	busy    map[string]bool // webhooks that are being delivered to
 	workers sync.WaitGroup
-	room    chan struct{} // bounds the workers
-	stopped bool
+	room    chan struct{}      // bounds the workers
 	quit    context.CancelFunc // ends the loop
 	kill    context.CancelFunc // ends attempts under way
 	loop    sync.WaitGroup

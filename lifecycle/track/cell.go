@@ -67,13 +67,6 @@ func (n *names) use(u used) {
 	n.used[u] = struct{}{}
 }
 
-// forget drops what is known about experiments, when one is removed.
-func (n *names) forget() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	clear(n.used)
-}
-
 // keyID gives the number of a name, and notes that the experiment uses it. Writers of names hold the revision, so that no two make the same one.
 func (s *Service) keyID(ctx context.Context, c *change, experiment, kind int64, text string) (int64, error) {
 	k := name{kind, text}

@@ -243,7 +243,7 @@ func TestExportIsExact(t *testing.T) {
 	w := benchless(t)
 	ctx := t.Context()
 	r := w.run(t, "0")
-	values := []float64{0.1, math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN(), math.Inf(1), math.Inf(-1), -0.0, 1e16 + 2}
+	values := []float64{0.1, math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 1e16 + 2}
 	for i, v := range values {
 		must(t, w.LogMetric(ctx, r.ID, track.Metric{Key: `a key`, Step: int64(-i), At: int64(i), Value: v}))
 	}
@@ -252,7 +252,7 @@ func TestExportIsExact(t *testing.T) {
 	rows, err := csv.NewReader(&text).ReadAll()
 	must(t, err)
 	want := [][]string{{"run_id", "key", "step", "timestamp", "value"}}
-	for i, v := range []string{"0.1", "1.7976931348623157e+308", "5e-324", "NaN", "Infinity", "-Infinity", "0", "1.0000000000000002e+16"} {
+	for i, v := range []string{"0.1", "1.7976931348623157e+308", "5e-324", "NaN", "Infinity", "-Infinity", "-0", "1.0000000000000002e+16"} {
 		want = append(want, []string{r.ID, "a key", fmt.Sprint(-i), fmt.Sprint(i), v})
 	}
 	if !slices.EqualFunc(rows, want, slices.Equal) {

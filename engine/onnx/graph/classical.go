@@ -174,7 +174,7 @@ func oneHot(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
-	place := func(int) int { return -1 }
+	var place func(int) int
 	width := 0
 	if texts, ok := in[0].Data.([]string); ok {
 		words := n.attr.texts("cats_strings")

@@ -15,9 +15,6 @@ import (
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// patience bounds every wait of the suite; it only shows when something is broken.
-const patience = 30 * time.Second
-
 // Schema is one migration: what a package brings, made in place.
 func Schema(name, statements string) fs.FS {
 	return fstest.MapFS{"schema/" + name: {Data: []byte("-- +goose Up\n" + statements)}}
