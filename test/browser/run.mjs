@@ -86,7 +86,7 @@ const inTheme = (theme) => browser.newContext({ viewport: { width, height: width
 
 /** A page has come when nothing loads any more. */
 async function settle(page) {
-  await page.waitForFunction(() => document.querySelector('main h1, main .empty') && !document.querySelector('main [role=status][aria-label^="Loading"]') && document.fonts.status === 'loaded', undefined, { timeout: 30_000 });
+  await page.waitForFunction(() => document.querySelector('main h1, main .empty') && !document.querySelector('main [role=status][aria-label^="Loading"]') && [...document.querySelectorAll('main .plot')].every((plot) => plot.querySelector('canvas')) && document.fonts.status === 'loaded', undefined, { timeout: 30_000 });
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 

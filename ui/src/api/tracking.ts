@@ -1,6 +1,6 @@
 // What the tracking pages read: experiments, cells of runs, curves. Reads with a body are queries too, keyed by their body.
 import { keepPreviousData, useQueries, useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import { get, post, request, seg } from './client';
 
 export interface Experiment {
@@ -117,8 +117,10 @@ export function useTable(body: TableRequest, first: number, last: number, enable
     queries: pages.map((p) => ({ ...posted<TableAnswer>('runs/table', { ...rest, columns, offset: p * pageSize, limit: pageSize }, { enabled, keep: true }), staleTime: 15_000 })),
   }) as UseQueryResult<TableAnswer, Error>[];
   const head = results.find((r) => r.data)?.data;
+  const counted = useRef(0); // a table scrolled to rows that are not here yet keeps its height
+  if (head) counted.current = head.total;
   return {
-    total: head?.total ?? 0,
+    total: counted.current,
     groups: head?.groups,
     pending: results.some((r) => r.isPending),
     error: results.find((r) => r.error)?.error ?? null,
