@@ -24,7 +24,7 @@ const option = (name) => {
   return i < 0 ? undefined : process.argv[i + 1]?.startsWith('--') || process.argv[i + 1] === undefined ? '' : process.argv[i + 1];
 };
 const shots = option('shots') === '' ? 'docs/images' : option('shots');
-const shown = option('shots') === '' ? ['home', 'experiment-charts', 'tracked-overview', 'compare', 'dataset-profile', 'run', 'version-evaluation', 'deployment-rollout', 'monitor-overview'] : undefined;
+const shown = option('shots') === '' ? ['home', 'dataset-profile', 'run', 'version-evaluation', 'deployment-rollout', 'monitor-overview'] : undefined;
 const only = option('only');
 const part = option('part');
 const width = Number(option('width') ?? 1440);
