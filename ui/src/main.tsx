@@ -20,8 +20,13 @@ import { MantineProvider } from '@mantine/core';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { queryClient } from './api/queries';
+import { pathOfHash } from './hash';
 import { router } from './router';
 import { resolver, theme } from './theme/theme';
+
+// Before the router looks: links that MLflow's clients print lead to the same things here.
+const meant = pathOfHash(location.hash);
+if (meant) history.replaceState(null, '', `/ui${meant}`);
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');

@@ -3,6 +3,7 @@ import { num, quoteKey, type Curve, type TrackedRun } from '../../src/api/tracki
 import { dimension } from '../../src/charts/cloud';
 import { aligned, smoothed } from '../../src/charts/curves';
 import { hue } from '../../src/charts/hue';
+import { pathOfHash } from '../../src/hash';
 import { lines } from '../../src/pages/compare';
 import { columnLabel } from '../../src/pages/experiment';
 import { lookOf, parseCSV } from '../../src/parts/artifacts';
@@ -64,4 +65,10 @@ test('files are shown by their name, and CSV keeps its quotes', () => {
 test('many runs keep apart: eight colours, then dashes', () => {
   expect(hue(0)).toEqual({ token: '--c1', dash: undefined });
   expect(hue(8)).toEqual({ token: '--c1', dash: [6, 3] });
+});
+
+test('addresses that MLflow prints lead to the same things', () => {
+  expect(['#/experiments/1/runs/abc', '#/experiments/1', '#/models/iris/versions/3', '#/models/a%20b', '#/experiments', '#other', ''].map(pathOfHash)).toEqual([
+    '/runs/abc/overview', '/experiments/1', '/models/iris/3/evaluation', '/models/a%20b', '/experiments', undefined, undefined,
+  ]);
 });
