@@ -13,6 +13,7 @@ import { Singles } from '../charts/singles';
 import { better, compact, count, plural } from '../format/number';
 import { span } from '../format/time';
 import { Command } from '../parts/command';
+import { Confirm } from '../parts/confirm';
 import { FilterBar } from '../parts/filterbar';
 import { Grid, type GridColumn } from '../parts/grid';
 import { Icon } from '../parts/icons';
@@ -238,7 +239,7 @@ export function ExperimentPage() {
               {picked.length > 1 && <button type="button" className="btn small" onClick={() => void navigate({ to: '/compare', search: { runs: picked.join(',') } } as never)}>Compare</button>}
               <TagMany ids={picked} act={act} />
               {state.view === 'deleted' ? <button type="button" className="btn small" onClick={() => void act(() => post('runs/restore', { ids: picked }))}>Restore</button> : <button type="button" className="btn small danger" onClick={() => void act(() => post('runs/delete', { ids: picked }))}>Delete</button>}
-              {state.view === 'deleted' && <button type="button" className="btn small danger" onClick={() => void act(() => post('runs/delete', { ids: picked, hard: true }))}>Remove for good</button>}
+              {state.view === 'deleted' && <Confirm label="Remove for good" title={`Remove ${plural(picked.length, 'run')} for good?`} act={() => act(() => post('runs/delete', { ids: picked, hard: true }))}>Their parameters, points and files are gone then; nothing brings them back. Registered versions keep the files they hold.</Confirm>}
               <button type="button" className="btn small quiet" onClick={() => setChosen(new Set())}>Clear</button>
             </div>
           )}

@@ -12,6 +12,7 @@ import { FilterBar } from '../parts/filterbar';
 import { Icon } from '../parts/icons';
 import { Page, Panel, Segments } from '../parts/page';
 import { WallAgo } from '../parts/project';
+import { Retention } from '../parts/retention';
 import { Await, Empty, Failure } from '../parts/states';
 import { Table, type Column } from '../parts/table';
 
@@ -36,6 +37,7 @@ export function ExperimentsPage() {
   const items = list.data?.items ?? [];
   const [chosen, setChosen] = useState<Set<string>>(new Set());
   const [making, setMaking] = useState(false);
+  const [keeping, setKeeping] = useState(false);
   const [failed, setFailed] = useState<Error | null>(null);
   const set = (next: Record<string, string | undefined>) => void navigate({ search: (old: Record<string, unknown>) => ({ ...old, ...next }) } as never);
   const act = async (work: () => Promise<unknown>) => {
@@ -61,7 +63,7 @@ export function ExperimentsPage() {
   return (
     <Page
       title="Experiments" crumbs={[{ label: 'Experiments' }]} facts={list.data && <span><b>{count(items.length)}</b> experiments, <b>{count(items.reduce((s, e) => s + e.runs, 0))}</b> runs</span>}
-      actions={<><Command show={{ cli: 'trimtab runs ls', api: 'experiments' }} /><button type="button" className="btn" onClick={() => setMaking(true)}><Icon name="plus" /> New experiment</button></>}
+      actions={<><Command show={{ cli: 'trimtab runs ls', api: 'experiments' }} /><button type="button" className="btn quiet" onClick={() => setKeeping(true)}>Retention</button><button type="button" className="btn" onClick={() => setMaking(true)}><Icon name="plus" /> New experiment</button></>}
     >
       <Panel
         title="Experiments"
@@ -86,6 +88,7 @@ export function ExperimentsPage() {
           )}
         </Await>
       </Panel>
+      {keeping && <Retention experiment={ids.length === 1 ? ids[0] : undefined} name={ids.length === 1 ? items.find((e) => e.id === ids[0])?.name : undefined} onClose={() => setKeeping(false)} />}
       <NewExperiment open={making} onClose={() => setMaking(false)} onMade={(e) => void navigate({ to: '/experiments/$ids', params: { ids: e.id } } as never)} />
       <p className="third tiny" style={{ marginTop: 8 }}>{plural(items.length, 'experiment')}. A deleted experiment keeps its runs and can be restored; its name is free again.</p>
     </Page>

@@ -11,6 +11,7 @@ import { extent } from '../charts/scale';
 import { bytes, compact, count, direction, fixed, metricName, plural } from '../format/number';
 import { instant, moment } from '../format/time';
 import { Command, Snippet } from '../parts/command';
+import { Confirm } from '../parts/confirm';
 import { FilterBar } from '../parts/filterbar';
 import { Icon } from '../parts/icons';
 import { Page, Panel } from '../parts/page';
@@ -121,7 +122,7 @@ export function ModelPage() {
     <Page
       title={model} name={`${model}, model`} crumbs={[{ label: 'Models', to: '/models' }, { label: model }]} mark={m && <Chip state={m.aliases?.champion ? 'champion' : 'waiting'}>{m.aliases?.champion ? `v${m.aliases.champion} champion` : 'No champion yet'}</Chip>}
       facts={m && <><span><b>{plural(versions.items.length, 'version')}</b></span>{m.latest?.learner ? <span>{m.latest.signature?.task}, <b>{m.latest.learner}</b></span> : m.latest && <span><b>{m.latest.format}</b></span>}{m.latest && m.project && <span>newest trained <b>{moment(instant(m.latest.as_of) ?? 0, zone, now())}</b></span>}{deployment && <span>answers at <Link className="link" to="/deployments/$name/$tab" params={{ name: deployment.name, tab: 'rollout' }}>{deployment.name}</Link></span>}</>}
-      actions={<><button type="button" className="btn quiet" onClick={() => setEditing(true)}>Edit</button>{m && !m.project && !deployment && <button type="button" className="btn quiet" onClick={() => void run(() => request('DELETE', `models/${seg(model)}`)).then((done) => done && void navigate({ to: '/models' } as never))}>Delete</button>}<Command show={{ cli: `trimtab models show ${model}`, api: `models/${model}/versions` }} /></>}
+      actions={<><button type="button" className="btn quiet" onClick={() => setEditing(true)}>Edit</button>{m && !m.project && !deployment && <Confirm className="btn quiet" label="Delete" title={`Delete ${model}?`} act={() => run(() => request('DELETE', `models/${seg(model)}`)).then((done) => done && void navigate({ to: '/models' } as never))}>Its {plural(versions.items.length, 'version')} and aliases go with it; nothing brings them back. Who moved which alias when stays in the audit log.</Confirm>}<Command show={{ cli: `trimtab models show ${model}`, api: `models/${model}/versions` }} /></>}
     >
       {detail.error ? (
         <section className="panel"><Failure error={detail.error} what="The model cannot be shown" retry={() => void detail.refetch()} /></section>
@@ -251,7 +252,7 @@ export function Registered({ version: v, versions, deployment }: { version: Vers
         <div className="s4 col">
           <Panel title="Use it"><div className="body" style={{ display: 'grid', gap: 12 }}><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${v.model}/${v.version}"\n)`} />{serves && !deployment && <Snippet text={`trimtab models promote ${v.model} --version ${v.version} --reason "first release"`} />}</div></Panel>
           <Panel title="Versions" sub={plural(versions.length, 'version')}><Table label="Versions" density="dense" rows={versions.slice(0, 12)} keyOf={(x) => x.version} selected={(x) => x.version === v.version} columns={[{ key: 'v', head: 'Version', cell: (x) => <VersionTag version={x.version} model={x.model} subject={x.version === v.version} /> }, { key: 'a', head: 'Aliases', cell: (x) => x.aliases?.join(', ') || '–' }, { key: 'w', head: 'Registered', right: true, cell: (x) => <WallAgo at={x.created_at} /> }]} /></Panel>
-          {!deployment && <button type="button" className="btn danger" onClick={() => void run(() => request('DELETE', `models/${seg(v.model)}/versions/${v.version}`)).then((done) => done && void navigate({ to: '/models/$model', params: { model: v.model } } as never))}>Delete this version</button>}
+          {!deployment && <Confirm className="btn danger" label="Delete this version" title={`Delete ${v.model} v${v.version}?`} act={() => run(() => request('DELETE', `models/${seg(v.model)}/versions/${v.version}`)).then((done) => done && void navigate({ to: '/models/$model', params: { model: v.model } } as never))}>Its aliases go with it, and its number is never used again; nothing brings it back.</Confirm>}
         </div>
       </div>
     </>

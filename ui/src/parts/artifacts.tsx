@@ -7,6 +7,7 @@ import { useList } from '../api/queries';
 import type { TrackedRun } from '../api/tracking';
 import { bytes, count } from '../format/number';
 import { Snippet } from './command';
+import { Confirm } from './confirm';
 import { Icon } from './icons';
 import { Panel } from './page';
 import { Await, Empty, Failure, Loading } from './states';
@@ -130,7 +131,7 @@ export function Artifacts({ run }: { run: TrackedRun }) {
       </div>
       <div className="s8 col">
         {file ? (
-          <Panel title={<span className="mono">{file}</span>} tools={<><a className="btn small" href={downloadURL(run.id, file)}><Icon name="download" /> Download</a>{!inModel(file) && <button type="button" className="btn small danger" onClick={() => void remove()}>Delete</button>}</>}>
+          <Panel title={<span className="mono">{file}</span>} tools={<><a className="btn small" href={downloadURL(run.id, file)}><Icon name="download" /> Download</a>{!inModel(file) && <Confirm label="Delete" title={`Delete ${file}?`} act={remove}>The file is gone from this run; nothing brings it back. Registered versions keep the files they hold.</Confirm>}</>}>
             <Viewer run={run} path={file} key={file} />
           </Panel>
         ) : (
