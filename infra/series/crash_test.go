@@ -221,8 +221,9 @@ func TestPowerOffAnywhere(t *testing.T) {
 	if testing.Short() {
 		step = 7
 	}
-	t.Logf("%d operations", total.used)
-	for budget := 0; budget <= total.used; budget += step {
+	operations := total.spent()
+	t.Logf("%d operations", operations)
+	for budget := 0; budget <= operations; budget += step {
 		dir := t.TempDir()
 		disk := &frail{budget: budget}
 		m := model{}
@@ -232,7 +233,7 @@ func TestPowerOffAnywhere(t *testing.T) {
 			life(s, m, func(d deed, err error) {
 				if err == nil {
 					m.do(d)
-				} else if between == nil && disk.used > disk.budget {
+				} else if between == nil && disk.isOff() {
 					between = &d
 				}
 			})

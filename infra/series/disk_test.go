@@ -33,6 +33,19 @@ func (d *frail) step() (torn bool, err error) {
 	return false, nil
 }
 
+// spent is how many operations there were, and isOff whether the power went off; the store may still be at work.
+func (d *frail) spent() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used
+}
+
+func (d *frail) isOff() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.budget >= 0 && d.used > d.budget
+}
+
 func (d *frail) Create(path string) (File, error) {
 	if d.isFull() && !strings.HasSuffix(path, ".log") {
 		return nil, syscall.ENOSPC
