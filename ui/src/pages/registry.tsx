@@ -174,7 +174,7 @@ function Aliases({ model: m, versions, served }: { model: Model | undefined; ver
       )}
       {versions.length > 0 && (
         <form className="toolbar" onSubmit={(e) => { e.preventDefault(); void move(alias.trim(), Number(version || versions[0]?.version), 'set on the page').then((done) => done && setAlias('')); }}>
-          <input className="field" aria-label="Alias" placeholder="alias" value={alias} onChange={(e) => setAlias(e.target.value)} style={{ flex: 1, minWidth: 80 }} />
+          <input className="entry" aria-label="Alias" placeholder="alias" value={alias} onChange={(e) => setAlias(e.target.value)} style={{ flex: 1, minWidth: 80 }} />
           <select aria-label="Version of the alias" value={version} onChange={(e) => setVersion(e.target.value)}>{versions.map((v) => <option key={v.version} value={v.version}>v{v.version}</option>)}</select>
           <button type="submit" className="btn small" disabled={!alias.trim()}>Set</button>
         </form>
@@ -202,7 +202,7 @@ function Edit({ title, description, tags, stage, onClose, save }: { title: strin
       <form onSubmit={(e) => { e.preventDefault(); void submit(); }}>
         <Textarea label="Description" value={text} onChange={(e) => setText(e.currentTarget.value)} autosize minRows={3} data-autofocus />
         <Textarea label="Tags" description="One per line: name=value" value={lines} onChange={(e) => setLines(e.currentTarget.value)} autosize minRows={3} mt={12} styles={{ input: { fontFamily: 'var(--mono)', fontSize: 12 } }} />
-        {stage !== undefined && <label className="row" style={{ marginTop: 12 }}>Stage <select className="field" value={to} onChange={(e) => setTo(e.target.value)}>{['None', 'Staging', 'Production', 'Archived'].map((s) => <option key={s}>{s}</option>)}</select><span className="third tiny">older than aliases, kept for scripts that use it</span></label>}
+        {stage !== undefined && <label className="row" style={{ marginTop: 12 }}>Stage <select className="entry" value={to} onChange={(e) => setTo(e.target.value)}>{['None', 'Staging', 'Production', 'Archived'].map((s) => <option key={s}>{s}</option>)}</select><span className="third tiny">older than aliases, kept for scripts that use it</span></label>}
         {error && <Failure error={error} what="It was not saved" />}
         <div className="row" style={{ justifyContent: 'flex-end', marginTop: 16 }}><button type="button" className="btn" onClick={onClose}>Leave as it is</button><button type="submit" className="btn primary">Save</button></div>
       </form>

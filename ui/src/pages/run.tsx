@@ -152,8 +152,8 @@ function Tags({ run: r }: { run: TrackedRun }) {
     <>
       {shown.length > 0 && <Table label="Tags" density="dense" rows={shown} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Tag', cell: ([k]) => <span className="mono">{k}</span> }, { key: 'v', head: 'Value', cell: ([, v]) => <span className="wrapped">{v.length > 300 ? `${v.slice(0, 300)}…` : v}</span> }, { key: 'x', head: <span className="hidden">Take away</span>, cell: ([k]) => (hiddenTag(k) ? null : <button type="button" className="btn quiet small square" aria-label={`Take tag ${k} away`} onClick={() => void change({ [k]: null })}><Icon name="close" /></button>) }]} />}
       <form className="toolbar" onSubmit={(e) => { e.preventDefault(); void change({ [key.trim()]: value }); }}>
-        <input className="field" aria-label="New tag" placeholder="tag" value={key} onChange={(e) => setKey(e.target.value)} style={{ width: 96 }} />
-        <input className="field" aria-label="Value of the new tag" placeholder="value" value={value} onChange={(e) => setValue(e.target.value)} style={{ flex: 1, minWidth: 64 }} />
+        <input className="entry" aria-label="New tag" placeholder="tag" value={key} onChange={(e) => setKey(e.target.value)} style={{ width: 96 }} />
+        <input className="entry" aria-label="Value of the new tag" placeholder="value" value={value} onChange={(e) => setValue(e.target.value)} style={{ flex: 1, minWidth: 64 }} />
         <button type="submit" className="btn small" disabled={!key.trim()}>Set</button>
         <button type="button" className="btn small quiet" aria-pressed={all} onClick={() => setAll(!all)}>{all ? 'Own tags' : 'All tags'}</button>
       </form>

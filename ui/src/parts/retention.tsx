@@ -76,8 +76,8 @@ export function Retention({ experiment, name, onClose }: { experiment?: string; 
     <Modal opened onClose={onClose} title={name ? `Retention of ${name}` : 'Retention of all experiments'} size={520} closeButtonProps={{ 'aria-label': 'Close' }}>
       {!kept.data ? (kept.error ? <Failure error={kept.error} what="The retention cannot be shown" /> : <Loading rows={3} />) : (
         <form onSubmit={(e) => { e.preventDefault(); void save(); }}>
-          <label className="row" style={{ marginBottom: 8 }}><span style={{ width: 260 }}>Days that deleted things stay</span><input className="field" type="number" min={0} max={36500} value={days} onChange={(e) => setDays(e.target.value)} placeholder="for ever" style={{ width: 120 }} /></label>
-          <label className="row"><span style={{ width: 260 }}>Ended runs that are kept, the newest</span><input className="field" type="number" min={1} value={runs} onChange={(e) => setRuns(e.target.value)} placeholder="all" style={{ width: 120 }} /></label>
+          <label className="row" style={{ marginBottom: 8 }}><span style={{ width: 260 }}>Days that deleted things stay</span><input className="entry" type="number" min={0} max={36500} value={days} onChange={(e) => setDays(e.target.value)} placeholder="for ever" style={{ width: 120 }} /></label>
+          <label className="row"><span style={{ width: 260 }}>Ended runs that are kept, the newest</span><input className="entry" type="number" min={1} value={runs} onChange={(e) => setRuns(e.target.value)} placeholder="all" style={{ width: 120 }} /></label>
           <p className="third tiny" style={{ margin: '8px 0' }}>{experiment ? 'For this experiment alone.' : 'For every experiment that has no retention of its own.'} What is over its time is removed for good once a day, and its files a day later unless something else holds them.</p>
           <div className="row" style={{ justifyContent: 'flex-end' }}><button type="submit" className="btn primary" disabled={busy !== ''}>{busy === 'save' ? 'Saving' : 'Save'}</button></div>
         </form>
