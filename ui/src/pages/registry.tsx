@@ -246,7 +246,7 @@ export function Registered({ version: v, versions, deployment }: { version: Vers
             <Table label="Where it comes from" density="dense" rows={facts} keyOf={([k]) => k} columns={[{ key: 'k', head: 'What', cell: ([k]) => k }, { key: 'v', head: 'Which', cell: ([, x]) => x }]} />
           </Panel>
           <Panel title="Serving">
-            <div className="verdict"><Icon name={serves ? 'pass' : 'info'} className={serves ? 'ok' : 'third'} /><div><h2>{serves ? 'Trimtab can answer with this version' : `No engine here serves ${v.format}`}</h2><p>{serves ? (deployment ? `It can be released to ${deployment}.` : 'Deploy it from the command line; the canary and the monitors work as for a version that was trained here.') : 'Clients load it; log it with the onnx flavour to have it served, watched and rolled out here.'}</p></div></div>
+            <div className="verdict"><Icon name={serves ? 'pass' : 'info'} className={serves ? 'ok' : 'third'} /><div><h2>{serves ? 'Trimtab can answer with this version' : `No engine here serves ${v.format}`}</h2><p>{serves ? (deployment ? `It can be released to ${deployment}.` : v.project ? 'Release it from the command line, as the project’s file says.' : 'Deploy it from the command line: a model of no project takes a version at once, without a canary or a monitor.') : 'Clients load it; log it with the onnx flavour to have it served here.'}</p></div></div>
           </Panel>
         </div>
         <div className="s4 col">
