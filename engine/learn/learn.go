@@ -9,6 +9,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/learn/wire"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -21,13 +22,18 @@ type (
 	Set     = learner.Set
 	Learner = learner.Learner
 	Model   = learner.Model
+	Wide    = learner.Wide
 )
+
+// ErrPruned is what a fit ends with when Options.Prune asked for it.
+var ErrPruned = learner.ErrPruned
 
 // The tasks.
 const (
 	Binary     = learner.Binary
 	Multiclass = learner.Multiclass
 	Regression = learner.Regression
+	Ranking    = learner.Ranking
 )
 
 // Names are the learners that New makes, in the order to show them.
@@ -58,9 +64,18 @@ func Load(b []byte) (Model, error) {
 	}
 	switch kind {
 	case gbdt.Name:
-		return gbdt.Load(r, version)
+		return tree.Load(r, version, kind)
 	case linear.Logistic, linear.Linear:
 		return linear.Load(r, version, kind)
 	}
 	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)
+}
+
+// Clone makes a learner like l with the changes applied over its parameters.
+func Clone(l Learner, changes Params) (Learner, error) {
+	p := l.Params()
+	for k, v := range changes {
+		p[k] = v
+	}
+	return New(l.Name(), p)
 }

@@ -4,8 +4,8 @@ import (
 	"strconv"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
-	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -52,7 +52,7 @@ func Export(inputs []recipe.Input, f *recipe.Fitted, m learn.Model, meta map[str
 	}
 	margins := ""
 	switch m := m.(type) {
-	case *gbdt.Model:
+	case *tree.Model:
 		margins = g.trees(m, features)
 	case *linear.Model:
 		margins = g.linear(m, features)
@@ -99,7 +99,7 @@ func (g *graph) linear(m *linear.Model, features string) string {
 }
 
 // trees writes the ensemble as a TreeEnsembleRegressor, whose target k is the margin of output k, and adds the base in double.
-func (g *graph) trees(m *gbdt.Model, features string) string {
+func (g *graph) trees(m *tree.Model, features string) string {
 	outputs := int64(m.Outputs())
 	base := g.doubles(m.Base, 1, outputs)
 	if len(m.Trees) == 0 { // an empty ensemble is not valid: zero times a feature, without its NaN
@@ -108,7 +108,7 @@ func (g *graph) trees(m *gbdt.Model, features string) string {
 	}
 	var e ensemble
 	for i := range m.Trees {
-		e.add(int64(i), int64(i)%outputs, &m.Trees[i])
+		e.add(int64(i), int64(m.Trees[i].Output), &m.Trees[i])
 	}
 	sum := g.ml("TreeEnsembleRegressor", []string{features},
 		intAttribute("n_targets", outputs), stringAttribute("aggregate_function", "SUM"), stringAttribute("post_transform", "NONE"),
@@ -128,11 +128,11 @@ type ensemble struct {
 	weight                                        []float32
 }
 
-func (e *ensemble) add(tree, output int64, t *gbdt.Tree) {
+func (e *ensemble) add(number, output int64, t *tree.Tree) {
 	for n, feature := range t.Feature {
-		e.tree, e.node = append(e.tree, tree), append(e.node, int64(n))
+		e.tree, e.node = append(e.tree, number), append(e.node, int64(n))
 		if feature < 0 {
-			e.leafTree, e.leafNode, e.target = append(e.leafTree, tree), append(e.leafNode, int64(n)), append(e.target, output)
+			e.leafTree, e.leafNode, e.target = append(e.leafTree, number), append(e.leafNode, int64(n)), append(e.target, output)
 			e.weight = append(e.weight, float32(t.Value[n]))
 			e.split("LEAF", 0, 0, 0, 0, 0)
 			continue
@@ -141,7 +141,7 @@ func (e *ensemble) add(tree, output int64, t *gbdt.Tree) {
 		if t.MissingLeft[n] {
 			missingLeft = 1
 		}
-		e.split("BRANCH_LEQ", int64(feature), t.Threshold[n], int64(t.Left[n]), int64(t.Right[n]), missingLeft)
+		e.split("BRANCH_LEQ", int64(feature), tree.Floor32(t.Threshold[n]), int64(t.Left[n]), int64(t.Right[n]), missingLeft)
 	}
 }
 

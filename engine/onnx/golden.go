@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
-	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -60,14 +60,14 @@ func GoldenRows(f *recipe.Fitted, m learn.Model, sample *table.Table, n int, see
 // Thresholds are the distinct numbers, ascending, at which a tree model splits each feature; none for other models.
 func Thresholds(m learn.Model) [][]float32 {
 	out := make([][]float32, m.Features())
-	trees, ok := m.(*gbdt.Model)
+	trees, ok := m.(*tree.Model)
 	if !ok {
 		return out
 	}
 	for i := range trees.Trees {
 		for n, j := range trees.Trees[i].Feature {
-			if t := float64(trees.Trees[i].Threshold[n]); j >= 0 && !math.IsInf(t, 0) {
-				out[j] = append(out[j], float32(t))
+			if t := trees.Trees[i].Threshold[n]; j >= 0 && !math.IsInf(t, 0) {
+				out[j] = append(out[j], tree.Floor32(t))
 			}
 		}
 	}

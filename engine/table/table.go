@@ -170,6 +170,17 @@ type Matrix struct {
 	Rows, Cols int
 	Data       []float32
 	Names      []string // one per column
+	// Levels is, per column, the number of categories when the column holds category codes 0 to Levels-1, and 0 when it
+	// holds numbers; nil when every column does. Codes from Levels on stand for categories that training did not see.
+	Levels []int32
+}
+
+// Categories is the number of categories of column j, 0 when it holds numbers.
+func (m *Matrix) Categories(j int) int {
+	if m.Levels == nil {
+		return 0
+	}
+	return int(m.Levels[j])
 }
 
 // NewMatrix makes a zero matrix with the named columns.
@@ -183,6 +194,7 @@ func (m *Matrix) Row(i int) []float32 { return m.Data[i*m.Cols : (i+1)*m.Cols : 
 // Take is a new matrix with the given rows, in that order.
 func (m *Matrix) Take(rows []int) *Matrix {
 	out := NewMatrix(len(rows), m.Names)
+	out.Levels = m.Levels
 	for i, r := range rows {
 		copy(out.Row(i), m.Row(r))
 	}

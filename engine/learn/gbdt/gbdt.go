@@ -21,6 +21,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -70,6 +71,22 @@ func New(p learner.Params) (*Learner, error) {
 	return &Learner{s}, nil
 }
 
+// Name implements learner.Learner.
+func (l *Learner) Name() string { return Name }
+
+// Params implements learner.Learner.
+func (l *Learner) Params() learner.Params {
+	p := learner.Params{
+		"rounds": l.Rounds, "leaves": l.Leaves, "bins": l.Bins, "learning_rate": l.LearningRate, "min_leaf": l.MinLeaf,
+		"min_hessian": l.MinHessian, "l2": l.L2, "subsample": l.Subsample, "colsample": l.Colsample,
+		"early_stopping_rounds": l.Patience,
+	}
+	if l.SeedSet {
+		p["seed"] = l.Seed
+	}
+	return p
+}
+
 // Fit implements learner.Learner.
 func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
 	if err := learner.Check(train, task, classes, opt.Weights); err != nil {
@@ -98,7 +115,8 @@ type booster struct {
 	data   *binned
 	loss   *loss
 	grower *grower
-	model  *Model
+	base   []float64
+	trees  []tree.Tree
 	valid  *validation
 }
 
@@ -113,35 +131,34 @@ func newBooster(s Settings, train learner.Set, task learner.Task, classes int, o
 	b.data = bin(train.X, s.Bins, b.workers)
 	b.loss = newLoss(task, b.outputs, train.Y, opt.Weights, b.workers)
 	b.grower = newGrower(s, b.data, b.workers)
-	b.model = &Model{task: task, features: train.X.Cols, Base: b.loss.base(), Gain: make([]float64, train.X.Cols)}
+	b.base = b.loss.base()
 	if opt.Valid != nil {
-		b.valid = newValidation(opt.Valid, task, b.model.Base)
+		b.valid = newValidation(opt.Valid, task, b.base)
 	}
 	return b
 }
 
 func (b *booster) run(ctx context.Context) (learner.Model, error) {
 	best, bestRound := math.Inf(1), 0
-	report := b.opt.Progress != nil || b.opt.Curve != nil
+	report := b.opt.Progress != nil || b.opt.Curve != nil || b.opt.Prune != nil
 	b.loss.measured = report
-	b.loss.start(b.model.Base)
+	b.loss.start(b.base)
 	for round := range b.Rounds {
 		if err := ctx.Err(); err != nil {
 			return nil, fault.Wrap(err, fault.Canceled, "training stopped after %d of %d rounds", round, b.Rounds)
 		}
 		bag := b.bag(round)
 		b.loss.prepare()
-		if report && round > 0 {
-			b.report(round)
+		if report && round > 0 && b.report(round) {
+			return nil, learner.ErrPruned
 		}
 		for k := range b.outputs {
 			b.loss.quantise(b.grower.packed, k, mix(b.Seed, uint64(round), uint64(k)))
 			g := b.grower.grow(bag, b.loss, b.columns(round*b.outputs+k))
 			b.loss.update(g, k, b.grower, b.L2, b.LearningRate, bag != nil)
-			tree := g.tree(b.data, b.model.Gain)
-			b.model.Trees = append(b.model.Trees, tree)
+			b.trees = append(b.trees, g.tree(b.data, k))
 			if b.valid != nil {
-				b.valid.add(&tree, k, b.workers)
+				b.valid.add(&b.trees[len(b.trees)-1], k, b.workers)
 			}
 		}
 		if b.valid == nil {
@@ -155,31 +172,31 @@ func (b *booster) run(ctx context.Context) (learner.Model, error) {
 	}
 	if report {
 		b.loss.prepare()
-		b.report(len(b.model.Trees) / b.outputs)
+		b.report(len(b.trees) / b.outputs)
 	}
 	if b.Patience > 0 {
-		b.model.Trees = b.model.Trees[:max(bestRound, 1)*b.outputs]
-		b.model.Gain = gainOf(b.model.Trees, b.model.features)
+		b.trees = b.trees[:max(bestRound, 1)*b.outputs]
 	}
-	if err := b.model.flatten(); err != nil {
-		return nil, err
-	}
-	return b.model, nil
+	return tree.NewModel(Name, b.task, tree.Ensemble{
+		Features: b.train.X.Cols, Names: b.train.X.Names, Base: b.base, Trees: b.trees,
+		Link: tree.LinkOf(b.task), Scale: 1, Single: true,
+	})
 }
 
-// report tells how the model stands after the rounds done.
-func (b *booster) report(done int) {
+// report tells how the model stands after the rounds done, and returns whether to give up.
+func (b *booster) report(done int) (prune bool) {
 	train := b.loss.mean()
 	if b.opt.Progress != nil {
 		b.opt.Progress(done, b.Rounds, train)
 	}
+	valid := math.NaN()
+	if b.valid != nil {
+		valid = b.valid.last
+	}
 	if b.opt.Curve != nil {
-		valid := math.NaN()
-		if b.valid != nil {
-			valid = b.valid.last
-		}
 		b.opt.Curve(done, b.Rounds, train, valid)
 	}
+	return b.opt.Prune != nil && b.opt.Prune(done, b.Rounds, train, valid)
 }
 
 // bag is the rows drawn for a round in ascending order, or nil for all rows. A row is drawn by the hash of its number,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
 
@@ -42,11 +43,11 @@ func mixed(rows int, seed uint64) (*table.Matrix, []float64) {
 }
 
 // path is the nodes that a row passes, by the rule that Tree documents.
-func path(t *gbdt.Tree, x []float32) []int32 {
+func path(t *tree.Tree, x []float32) []int32 {
 	nodes := []int32{0}
 	for n := int32(0); t.Feature[n] >= 0; nodes = append(nodes, n) {
 		v := x[t.Feature[n]]
-		if v <= t.Threshold[n] || v != v && t.MissingLeft[n] {
+		if float64(v) <= t.Threshold[n] || v != v && t.MissingLeft[n] {
 			n = t.Left[n]
 		} else {
 			n = t.Right[n]

@@ -1,8 +1,11 @@
 package gbdt
 
 import (
+	"math"
+
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 )
 
 // validation follows the loss on rows that are not trained on.
@@ -23,7 +26,7 @@ func newValidation(set *learner.Set, task learner.Task, base []float64) *validat
 }
 
 // add adds a tree of output k to the margins.
-func (v *validation) add(t *Tree, k, workers int) {
+func (v *validation) add(t *tree.Tree, k, workers int) {
 	x := v.set.X
 	shard.Run(workers, shard.Blocks(x.Rows, lossBlock), func(_, b int) {
 		lo, hi := shard.Bounds(b, x.Rows, lossBlock)
@@ -32,7 +35,7 @@ func (v *validation) add(t *Tree, k, workers int) {
 			n := int32(0)
 			for t.Feature[n] >= 0 {
 				f := row[t.Feature[n]]
-				if f <= t.Threshold[n] || f != f && t.MissingLeft[n] {
+				if float64(f) <= t.Threshold[n] || f != f && t.MissingLeft[n] {
 					n = t.Left[n]
 				} else {
 					n = t.Right[n]
@@ -51,4 +54,25 @@ func (v *validation) measure() float64 {
 	}
 	v.last = learner.MeanLoss(v.task, v.set.Y, p)
 	return v.last
+}
+
+// link turns margins into what the task predicts, in place.
+func link(task learner.Task, margins []float64) {
+	switch task {
+	case learner.Binary:
+		margins[0] = 1 / (1 + math.Exp(-margins[0]))
+	case learner.Multiclass:
+		top := margins[0]
+		for _, v := range margins[1:] {
+			top = max(top, v)
+		}
+		var sum float64
+		for i, v := range margins {
+			margins[i] = math.Exp(v - top)
+			sum += margins[i]
+		}
+		for i := range margins {
+			margins[i] /= sum
+		}
+	}
 }

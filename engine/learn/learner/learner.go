@@ -5,6 +5,7 @@ package learner
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -15,17 +16,21 @@ import (
 // Task is what a model predicts.
 type Task string
 
-// The tasks. Binary labels are 0 and 1, multiclass labels are class indices, regression labels are numbers of at most 1e25.
+// The tasks. Binary labels are 0 and 1, multiclass labels are class indices, regression labels are numbers of at most
+// 1e25, ranking labels are relevance grades, whole numbers from 0 to 30.
 const (
 	Binary     Task = "binary"
 	Multiclass Task = "multiclass"
 	Regression Task = "regression"
+	Ranking    Task = "ranking"
 )
 
 // Set is a training or validation set: one label per row of X, none of them NaN. NaN in X is a missing value.
 type Set struct {
 	X *table.Matrix
 	Y []float64
+	// Query is the query that each row belongs to, ranking only; the rows of a query stand together.
+	Query []int32
 }
 
 // Options are what a run decides and a configuration does not.
@@ -39,14 +44,24 @@ type Options struct {
 	Progress func(done, total int, loss float64)
 	// Curve is called like Progress, with the training loss and the loss on Valid (NaN without Valid).
 	Curve func(done, total int, train, valid float64)
+	// Prune is called like Curve; when it returns true the fit ends with ErrPruned.
+	Prune func(done, total int, train, valid float64) bool
 	// Weights are one non-negative number per training row, or nil for all ones.
 	Weights []float64
 	// Valid are rows that are never trained on; early stopping and Curve read them. May be nil.
 	Valid *Set
 }
 
+// ErrPruned is what a fit ends with when Options.Prune asked for it.
+var ErrPruned = errors.New("training was pruned")
+
 // A Learner is a configured algorithm. Fit does not change it, so that one Learner may fit many sets at once.
 type Learner interface {
+	// Name is the learner's name in configuration files.
+	Name() string
+	// Params are all its parameters with the values they have, those left to their defaults too, except a seed that was
+	// not set. A learner made of them is its clone.
+	Params() Params
 	// Fit trains on the set. classes is the number of classes of a multiclass task and is not read otherwise.
 	// It returns fault.Invalid for a set that cannot be learned from and fault.Canceled when ctx ends, which is
 	// noticed at least once a round. The same set, parameters and seed give the same model bytes for any Workers.
@@ -55,10 +70,11 @@ type Learner interface {
 
 // A Model is immutable and safe for concurrent use.
 type Model interface {
-	// Kind is the name of the learner that made it: gbdt, logistic, linear.
+	// Kind is the name of the learner, or of the foreign format, that made it.
 	Kind() string
 	Task() Task
-	// Outputs is the numbers per row: 1 for binary (probability of the positive class) and regression, K for multiclass.
+	// Outputs is the numbers per row: 1 for binary (probability of the positive class), regression and ranking (a score),
+	// K for multiclass.
 	Outputs() int
 	// Features is the columns a row must have.
 	Features() int
@@ -71,6 +87,13 @@ type Model interface {
 	Importance() []float64
 	// MarshalBinary is the model in its own versioned format; learn.Load reads it back.
 	MarshalBinary() ([]byte, error)
+}
+
+// Wide is a model that also reads float64, for which rounding to float32 could change what it predicts.
+type Wide interface {
+	Model
+	// PredictWide writes rows x Outputs numbers for the row-major rows x Features values of x.
+	PredictWide(x []float64, rows int, dst []float64)
 }
 
 // Labels and weights are bounded so that a gradient, their product, stays within float32.
@@ -97,6 +120,11 @@ func Check(set Set, task Task, classes int, weights []float64) error {
 	}
 	if err := CheckLabels(set.Y, task, classes); err != nil {
 		return err
+	}
+	if task == Ranking {
+		if err := CheckQuery(set); err != nil {
+			return err
+		}
 	}
 	if task == Binary && !slices.Contains(set.Y, 1-set.Y[0]) {
 		return fault.New(fault.Invalid, "every label is %v: there is nothing to tell apart", set.Y[0]).
@@ -145,8 +173,36 @@ func CheckLabels(y []float64, task Task, classes int) error {
 				return fault.New(fault.Invalid, "the label of row %d is %v; a regression label is a number of at most %g", i, v, maxLabel)
 			}
 		}
+	case Ranking:
+		for i, v := range y {
+			if !(v >= 0) || v > maxGrade || v != math.Trunc(v) {
+				return fault.New(fault.Invalid, "the label of row %d is %v; a relevance grade is a whole number from 0 to %d", i, v, maxGrade)
+			}
+		}
 	default:
-		return fault.New(fault.Invalid, "unknown task %q", task).WithHint("tasks are binary, multiclass and regression")
+		return fault.New(fault.Invalid, "unknown task %q", task).WithHint("tasks are binary, multiclass, regression and ranking")
+	}
+	return nil
+}
+
+// maxGrade bounds relevance grades: gains are 2^grade - 1.
+const maxGrade = 30
+
+// CheckQuery refuses a ranking set without queries, or with a query whose rows do not stand together.
+func CheckQuery(set Set) error {
+	if len(set.Query) != len(set.Y) {
+		return fault.New(fault.Invalid, "there are %d query numbers for %d rows", len(set.Query), len(set.Y)).
+			WithHint("ranking needs the query of every row")
+	}
+	seen := map[int32]bool{}
+	for i, q := range set.Query {
+		if i > 0 && q == set.Query[i-1] {
+			continue
+		}
+		if seen[q] {
+			return fault.New(fault.Invalid, "query %d begins again at row %d", q, i).WithHint("sort the rows by query")
+		}
+		seen[q] = true
 	}
 	return nil
 }
@@ -158,6 +214,11 @@ func CheckValid(valid *Set, train Set, task Task, classes int) error {
 	}
 	if valid.X == nil || valid.X.Rows == 0 || valid.X.Cols != train.X.Cols || len(valid.Y) != valid.X.Rows {
 		return fault.New(fault.Invalid, "the validation set does not have the training set's shape")
+	}
+	if task == Ranking {
+		if err := CheckQuery(*valid); err != nil {
+			return err
+		}
 	}
 	return CheckLabels(valid.Y, task, classes)
 }

@@ -27,7 +27,7 @@ const (
 
 // Learner is a configured linear model.
 type Learner struct {
-	Name       string
+	Kind       string  // Logistic or Linear
 	L2         float64 // penalty; default 1
 	Iterations int     // most iterations of logistic; default 300
 	Tolerance  float64 // logistic stops when no component of the mean loss's gradient is larger; default 1e-7
@@ -37,7 +37,7 @@ type Learner struct {
 // nothing is drawn.
 func New(name string, p learner.Params) (*Learner, error) {
 	r := learner.NewReader(name, p)
-	l := &Learner{Name: name, L2: r.Float("l2", 1, 0, math.MaxFloat64)}
+	l := &Learner{Kind: name, L2: r.Float("l2", 1, 0, math.MaxFloat64)}
 	if name == Logistic {
 		l.Iterations = r.Int("max_iterations", 300, 1, 100_000)
 		l.Tolerance = r.Float("tolerance", 1e-7, 1e-14, 1)
@@ -49,6 +49,18 @@ func New(name string, p learner.Params) (*Learner, error) {
 	return l, nil
 }
 
+// Name implements learner.Learner.
+func (l *Learner) Name() string { return l.Kind }
+
+// Params implements learner.Learner.
+func (l *Learner) Params() learner.Params {
+	p := learner.Params{"l2": l.L2}
+	if l.Kind == Logistic {
+		p["max_iterations"], p["tolerance"] = l.Iterations, l.Tolerance
+	}
+	return p
+}
+
 // Fit implements learner.Learner. A value that is infinite is fault.Invalid.
 func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
 	if err := learner.Check(train, task, classes, opt.Weights); err != nil {
@@ -57,17 +69,17 @@ func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task,
 	if err := learner.CheckValid(opt.Valid, train, task, classes); err != nil {
 		return nil, err
 	}
-	if l.Name == Logistic && task == learner.Regression {
+	if l.Kind == Logistic && task == learner.Regression {
 		return nil, fault.New(fault.Invalid, "logistic predicts classes, and the task is regression").WithHint("use linear or gbdt")
 	}
-	if l.Name == Linear && task != learner.Regression {
+	if l.Kind == Linear && task != learner.Regression {
 		return nil, fault.New(fault.Invalid, "linear predicts numbers, and the task is %s", task).WithHint("use logistic or gbdt")
 	}
 	d, err := standardise(train, opt.Weights, shard.Workers(opt.Workers))
 	if err != nil {
 		return nil, err
 	}
-	if l.Name == Linear {
+	if l.Kind == Linear {
 		return l.fitRidge(ctx, d, opt)
 	}
 	if task == learner.Binary {

@@ -32,6 +32,22 @@ func (w *Writer) Text(s string) {
 	w.Bytes = append(w.Bytes, s...)
 }
 
+// Texts appends a length and the texts.
+func (w *Writer) Texts(v []string) {
+	w.Uint32(uint32(len(v)))
+	for _, s := range v {
+		w.Text(s)
+	}
+}
+
+// Words appends a length and the words.
+func (w *Writer) Words(v []uint32) {
+	w.Uint32(uint32(len(v)))
+	for _, n := range v {
+		w.Uint32(n)
+	}
+}
+
 // Floats appends a length and the numbers.
 func (w *Writer) Floats(v []float64) {
 	w.Uint32(uint32(len(v)))
@@ -135,6 +151,40 @@ func (r *Reader) Text(limit int) string {
 	return string(r.take(n, 1))
 }
 
+// longestText is the most bytes of one of many texts.
+const longestText = 1 << 16
+
+// Texts reads at most limit texts; nil when there are none.
+func (r *Reader) Texts(limit int) []string {
+	n := int(r.Uint32())
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	if n > limit || n > len(r.rest)/4 {
+		r.Fail("the model claims %d texts in the %d bytes left", n, len(r.rest))
+		return nil
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = r.Text(longestText)
+	}
+	return out
+}
+
+// Words reads words.
+func (r *Reader) Words() []uint32 {
+	n := int(r.Uint32())
+	b := r.take(n, 4)
+	if len(b) == 0 {
+		return nil
+	}
+	out := make([]uint32, n)
+	for i := range out {
+		out[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
+	return out
+}
+
 // Floats reads numbers.
 func (r *Reader) Floats() []float64 {
 	n := int(r.Uint32())
@@ -167,7 +217,7 @@ func (r *Reader) Singles() []float32 {
 func (r *Reader) Ints() []int32 {
 	n := int(r.Uint32())
 	b := r.take(n, 4)
-	if b == nil {
+	if len(b) == 0 {
 		return nil
 	}
 	out := make([]int32, n)
@@ -181,7 +231,7 @@ func (r *Reader) Ints() []int32 {
 func (r *Reader) Bools() []bool {
 	n := int(r.Uint32())
 	b := r.take(n, 1)
-	if b == nil {
+	if len(b) == 0 {
 		return nil
 	}
 	out := make([]bool, n)
