@@ -253,7 +253,7 @@ func TestRefusals(t *testing.T) {
 		"one class":  {learner: "gbdt", set: with(func(s *learn.Set) { clear(s.Y) }), message: "every label is 0"},
 		"class":      {learner: "logistic", task: learn.Multiclass, classes: 1, message: "at least 2 classes"},
 		"index":      {learner: "gbdt", task: learn.Multiclass, classes: 2, set: with(func(s *learn.Set) { s.Y[9] = 2 }), message: "label of row 9 is 2"},
-		"task":       {learner: "gbdt", task: "sorting", message: `unknown task "ranking"`},
+		"task":       {learner: "gbdt", task: "sorting", message: `unknown task "sorting"`},
 		"logistic":   {learner: "logistic", task: learn.Regression, message: "the task is regression", hint: "linear or gbdt"},
 		"linear":     {learner: "linear", message: "the task is binary", hint: "logistic or gbdt"},
 		"infinite":   {learner: "logistic", set: with(func(s *learn.Set) { s.X.Row(5)[1] = float32(math.Inf(1)) }), message: "column b has infinite values"},
