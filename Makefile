@@ -28,7 +28,7 @@ RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/se
 ON_POSTGRES := ./api/inference ./api/native ./lifecycle/data ./lifecycle/feedback ./lifecycle/monitor ./lifecycle/serve ./server
 SOAK_ROUNDS ?= 20
 
-.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients
+.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients oracle
 
 build: ui
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
@@ -85,6 +85,14 @@ $(CACHE)/mlflow/%/installed: test/mlflow/requirements-%.lock | $(VENV)/installed
 	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv pip sync --quiet --require-hashes --link-mode hardlink --python $(@D)/bin/python $<
 	@touch $@
 
+# What golden files were made with and benchmarks run beside; no test needs it.
+oracle: $(CACHE)/oracle/installed
+
+$(CACHE)/oracle/installed: test/oracle/requirements.lock | $(VENV)/installed
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv pip sync --quiet --require-hashes --link-mode hardlink --python $(@D)/bin/python $<
+	@touch $@
+
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -117,7 +125,7 @@ lint-python: python
 lint-ui: $(CACHE)/ui.installed
 	npm --prefix ui run check
 
-bench: build python
+bench: build python oracle
 	@for folder in $(dir $(wildcard bench/*/main.go)); do echo "== $$folder"; $(GO) run ./$$folder || exit 1; done
 
 soak:
