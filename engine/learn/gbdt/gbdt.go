@@ -100,6 +100,9 @@ func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task,
 			WithHint("split off a validation part, or remove early_stopping_rounds")
 	}
 	b := newBooster(l.Settings, train, task, classes, opt)
+	if opt.Ready != nil {
+		opt.Ready()
+	}
 	return b.run(ctx)
 }
 

@@ -44,6 +44,8 @@ type Options struct {
 	Progress func(done, total int, loss float64)
 	// Curve is called like Progress, with the training loss and the loss on Valid (NaN without Valid).
 	Curve func(done, total int, train, valid float64)
+	// Ready is called once, when the rows have been prepared (binned, standardised) and training proper begins.
+	Ready func()
 	// Prune is called like Curve; when it returns true the fit ends with ErrPruned.
 	Prune func(done, total int, train, valid float64) bool
 	// Weights are one non-negative number per training row, or nil for all ones.
