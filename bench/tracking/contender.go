@@ -27,6 +27,18 @@ type contender struct {
 	ready     time.Duration // from start to the first answer
 	processes func() []int
 	stop      func()
+	again     func(ctx context.Context) (*contender, error) // starts a stopped server on the same data
+}
+
+// restart ends what the server is still busy with.
+func (c *contender) restart(ctx context.Context) error {
+	c.stop()
+	next, err := c.again(ctx)
+	if err != nil {
+		return err
+	}
+	*c = *next
+	return nil
 }
 
 // startOurs runs the program on a directory and waits until it answers.
@@ -87,7 +99,8 @@ func startTheirs(ctx context.Context, o options, dir string) (*contender, error)
 	if err != nil {
 		return nil, err
 	}
-	return &contender{name: "MLflow " + peer.Version, url: s.URL, dir: dir, ready: s.Ready, processes: s.Processes, stop: s.Stop}, nil
+	return &contender{name: "MLflow " + peer.Version, url: s.URL, dir: dir, ready: s.Ready, processes: s.Processes, stop: s.Stop,
+		again: func(ctx context.Context) (*contender, error) { return startTheirs(ctx, o, dir) }}, nil
 }
 
 // coldStarts is how long the program takes to be ready, on an empty directory and on the same one again.
