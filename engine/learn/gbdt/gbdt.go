@@ -164,12 +164,14 @@ func (b *booster) run(ctx context.Context) (learner.Model, error) {
 				b.valid.add(&b.trees[len(b.trees)-1], k, b.workers)
 			}
 		}
-		if b.valid == nil {
-			continue
+		if b.valid != nil {
+			if l := b.valid.measure(); l < best {
+				best, bestRound = l, round+1
+			} else if b.Patience > 0 && round+1-bestRound >= b.Patience {
+				break
+			}
 		}
-		if l := b.valid.measure(); l < best {
-			best, bestRound = l, round+1
-		} else if b.Patience > 0 && round+1-bestRound >= b.Patience {
+		if b.opt.Enough != nil && b.opt.Enough() {
 			break
 		}
 	}

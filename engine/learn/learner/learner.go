@@ -48,6 +48,9 @@ type Options struct {
 	Ready func()
 	// Prune is called like Curve; when it returns true the fit ends with ErrPruned.
 	Prune func(done, total int, train, valid float64) bool
+	// Enough is asked after every round; when it returns true the fit ends as if the rounds done were all that were
+	// planned. It is how a time budget is kept.
+	Enough func() bool
 	// Weights are one non-negative number per training row, or nil for all ones.
 	Weights []float64
 	// Valid are rows that are never trained on; early stopping and Curve read them. May be nil.
