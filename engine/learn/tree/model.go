@@ -29,11 +29,11 @@ func NewModel(kind string, task learner.Task, e Ensemble) (*Model, error) {
 	ok := false
 	switch task {
 	case learner.Binary:
-		ok = len(e.Base) == 1 && (e.Link == Logistic || e.Link == Identity)
+		ok = len(e.Base) == 1 && (e.Link == Logistic || e.Link == Identity || e.Link == Step)
 	case learner.Multiclass:
-		ok = len(e.Base) >= 2 && (e.Link == Softmax || e.Link == LogisticEach || e.Link == Identity)
+		ok = len(e.Base) >= 2 && (e.Link == Softmax || e.Link == LogisticEach || e.Link == LogisticApart || e.Link == Identity)
 	case learner.Regression, learner.Ranking:
-		ok = e.Link == Identity || e.Link == Exp || e.Link == Logistic
+		ok = e.Link == Identity || e.Link == Exp || e.Link == Logistic || e.Link == SignedSquare || e.Link == Softplus
 	}
 	if !ok {
 		return nil, fault.New(fault.Corrupt, "a model of task %q cannot have %d outputs of link %q", task, len(e.Base), e.Link)
@@ -105,6 +105,25 @@ func (e *Ensemble) link(margins []float64) {
 	case Exp:
 		for i, v := range margins {
 			margins[i] = math.Exp(v)
+		}
+	case SignedSquare:
+		for i, v := range margins {
+			margins[i] = v * math.Abs(v)
+		}
+	case Softplus:
+		for i, v := range margins {
+			margins[i] = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v)))
+		}
+	case Step:
+		for i, v := range margins {
+			margins[i] = 0
+			if v > 0 {
+				margins[i] = 1
+			}
+		}
+	case LogisticApart:
+		for i, v := range margins {
+			margins[i] = 1 / (1 + math.Exp(-e.Scale*v))
 		}
 	case LogisticEach:
 		var sum float64

@@ -45,6 +45,12 @@ const (
 	Softmax      Link = "softmax"       // over K >= 2 margins
 	LogisticEach Link = "logistic_each" // Logistic of each of K >= 2 margins, then divided by their sum
 	Exp          Link = "exp"           // e^margin: Poisson, gamma and Tweedie
+
+	// Of foreign models only.
+	LogisticApart Link = "logistic_apart" // Logistic of each of K >= 2 margins, which need not add up to 1
+	SignedSquare  Link = "signed_square"  // margin * |margin|: LightGBM's reg_sqrt
+	Softplus      Link = "softplus"       // log(1 + e^margin): LightGBM's cross_entropy_lambda
+	Step          Link = "step"           // 1 when the margin is above 0, else 0: XGBoost's binary:hinge
 )
 
 // Ensemble is trees whose leaf values add up to margins. The margin of output k is Base[k] plus the values of the
@@ -69,8 +75,8 @@ type Ensemble struct {
 // Outputs is the number of margins.
 func (e *Ensemble) Outputs() int { return len(e.Base) }
 
-// zeroMissing is LightGBM's kZeroThreshold.
-const zeroMissing = 1e-35
+// zeroMissing is LightGBM's kZeroThreshold, the float32 next to 1e-35.
+const zeroMissing = float64(float32(1e-35))
 
 // Limits on what a file may claim, so that a few altered bytes cannot ask for gigabytes.
 const (
@@ -83,12 +89,12 @@ const (
 func (e *Ensemble) Check() error {
 	k := len(e.Base)
 	switch e.Link {
-	case Identity, Exp:
+	case Identity, Exp, SignedSquare, Softplus, Step:
 	case Logistic:
 		if k != 1 {
 			return fault.New(fault.Corrupt, "a logistic model has 1 output, not %d", k)
 		}
-	case Softmax, LogisticEach:
+	case Softmax, LogisticEach, LogisticApart:
 		if k < 2 {
 			return fault.New(fault.Corrupt, "a %s model has 2 outputs or more, not %d", e.Link, k)
 		}
@@ -107,7 +113,7 @@ func (e *Ensemble) Check() error {
 	if e.ZeroMissing != nil && len(e.ZeroMissing) != e.Features {
 		return fault.New(fault.Corrupt, "the model says of %d of its %d features whether zero is missing", len(e.ZeroMissing), e.Features)
 	}
-	if (e.Link == Logistic || e.Link == LogisticEach) && !(e.Scale > 0 && e.Scale <= math.MaxFloat64) {
+	if (e.Link == Logistic || e.Link == LogisticEach || e.Link == LogisticApart) && !(e.Scale > 0 && e.Scale <= math.MaxFloat64) {
 		return fault.New(fault.Corrupt, "the scale of the logistic link is %v", e.Scale)
 	}
 	for i, b := range e.Base {
