@@ -3,6 +3,8 @@ package learner
 import (
 	"encoding/json"
 	"math"
+	"reflect"
+	"slices"
 	"sort"
 	"strings"
 
@@ -70,6 +72,99 @@ func (r *Reader) Seed() (uint64, bool) {
 		return 0, false
 	}
 	return uint64(r.Int("seed", 0, 0, 1<<53)), true
+}
+
+// Text is the parameter name, or def when it is not set. It must be one of the choices, if there are any.
+func (r *Reader) Text(name, def string, choices ...string) string {
+	r.known = append(r.known, name)
+	v, set := r.params[name]
+	if !set || v == nil {
+		return def
+	}
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		r.refuse(fault.New(fault.Invalid, "%s: %s must be a text, not %v", r.learner, name, v))
+	case len(choices) > 0 && !slices.Contains(choices, s):
+		e := fault.New(fault.Invalid, "%s: %s cannot be %q", r.learner, name, s)
+		if near := Nearest(s, choices); near != "" {
+			e = e.WithHint("did you mean %q? It is one of %s", near, strings.Join(choices, ", "))
+		} else {
+			e = e.WithHint("it is one of %s", strings.Join(choices, ", "))
+		}
+		r.refuse(e)
+	default:
+		return s
+	}
+	return def
+}
+
+// Bool is the parameter name, or def when it is not set.
+func (r *Reader) Bool(name string, def bool) bool {
+	r.known = append(r.known, name)
+	v, set := r.params[name]
+	if !set || v == nil {
+		return def
+	}
+	b, ok := v.(bool)
+	if !ok {
+		r.refuse(fault.New(fault.Invalid, "%s: %s must be true or false, not %v", r.learner, name, v))
+		return def
+	}
+	return b
+}
+
+// Floats is the list of numbers name, or def when it is not set. Each must be finite and lie in [lo, hi].
+func (r *Reader) Floats(name string, def []float64, lo, hi float64) []float64 {
+	r.known = append(r.known, name)
+	v, set := r.params[name]
+	if !set || v == nil {
+		return def
+	}
+	list := reflect.ValueOf(v)
+	if list.Kind() != reflect.Slice {
+		r.refuse(fault.New(fault.Invalid, "%s: %s must be a list of numbers, not %v", r.learner, name, v))
+		return def
+	}
+	out := make([]float64, list.Len())
+	for i := range out {
+		item := list.Index(i).Interface()
+		f, ok := number(item)
+		if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
+			r.refuse(fault.New(fault.Invalid, "%s: %s must be a list of numbers, and has %v", r.learner, name, item))
+			return def
+		}
+		if f < lo || f > hi {
+			r.refuse(r.outside(name, item, lo, hi))
+			return def
+		}
+		out[i] = f
+	}
+	return out
+}
+
+// Ints is the list of whole numbers name, or def when it is not set. Each must lie in [lo, hi].
+func (r *Reader) Ints(name string, def []int, lo, hi int) []int {
+	if v, set := r.params[name]; !set || v == nil {
+		r.known = append(r.known, name)
+		return def
+	}
+	var out []int
+	for _, f := range r.Floats(name, nil, float64(lo), float64(hi)) {
+		if f != math.Trunc(f) {
+			r.refuse(fault.New(fault.Invalid, "%s: %s must be a list of whole numbers, and has %v", r.learner, name, f))
+			return def
+		}
+		out = append(out, int(f))
+	}
+	return out
+}
+
+// Is reports whether the parameter name is set to the given word, such as auto where a number may stand too. It does
+// not count as reading the parameter.
+func (r *Reader) Is(name, word string) bool {
+	s, ok := r.params[name].(string)
+	return ok && s == word
 }
 
 // Done is the first fault met, or one for the first name, in alphabetical order, that the learner does not have.

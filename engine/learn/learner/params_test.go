@@ -40,3 +40,27 @@ func TestNumbersOfEveryKind(t *testing.T) {
 		t.Errorf("nothing given: %d, %v", n, r.Done())
 	}
 }
+
+func TestTextsBoolsAndLists(t *testing.T) {
+	p := learner.Params{"how": "fast", "on": true, "list": []any{1, json.Number("2"), 3.0}, "sizes": []int{3, 4}, "alpha": "auto"}
+	r := learner.NewReader("mine", p)
+	how, on := r.Text("how", "slow", "slow", "fast"), r.Bool("on", false)
+	list, sizes := r.Floats("list", nil, 0, 10), r.Ints("sizes", nil, 1, 10)
+	if how != "fast" || !on || len(list) != 3 || list[1] != 2 || len(sizes) != 2 || sizes[1] != 4 {
+		t.Errorf("read %q, %v, %v, %v", how, on, list, sizes)
+	}
+	if !r.Is("alpha", "auto") || r.Is("how", "auto") || r.Is("none", "auto") {
+		t.Error("Is takes one word for another")
+	}
+	if r.Text("alpha", ""); r.Done() != nil {
+		t.Error(r.Done())
+	}
+	for name, bad := range map[string]any{"how": "fats", "on": 1, "list": []any{1, "x"}, "sizes": []float64{1.5}} {
+		r := learner.NewReader("mine", learner.Params{name: bad})
+		how, on = r.Text("how", "slow", "slow", "fast"), r.Bool("on", true)
+		list, sizes = r.Floats("list", []float64{7}, 0, 10), r.Ints("sizes", []int{7}, 1, 10)
+		if r.Done() == nil || how != "slow" || !on || list[0] != 7 || sizes[0] != 7 {
+			t.Errorf("%s %v: read %q, %v, %v, %v, %v", name, bad, how, on, list, sizes, r.Done())
+		}
+	}
+}
