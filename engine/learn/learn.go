@@ -4,11 +4,13 @@
 package learn
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/learn/wire"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -39,7 +41,10 @@ const (
 // Names are the learners that New makes, in the order to show them.
 func Names() []string { return []string{gbdt.Name, linear.Logistic, linear.Linear} }
 
-// New makes the named learner. An unknown name or parameter, or a value outside its range, is fault.Invalid with the
+// Presets are the learners that need no tuning, in the order of their effort; New makes them too.
+func Presets() []string { return preset.Names() }
+
+// New makes the named learner or preset. An unknown name or parameter, or a value outside its range, is fault.Invalid with the
 // nearest name as hint.
 func New(name string, p Params) (Learner, error) {
 	switch name {
@@ -47,6 +52,9 @@ func New(name string, p Params) (Learner, error) {
 		return gbdt.New(p)
 	case linear.Logistic, linear.Linear:
 		return linear.New(name, p)
+	}
+	if slices.Contains(preset.Names(), name) {
+		return preset.New(name, p, New)
 	}
 	e := fault.New(fault.Invalid, "there is no learner %q", name)
 	if near := learner.Nearest(name, Names()); near != "" {
@@ -63,6 +71,8 @@ func Load(b []byte) (Model, error) {
 		return nil, err
 	}
 	switch kind {
+	case preset.Kind:
+		return preset.Load(r, version, Load)
 	case gbdt.Name:
 		return tree.Load(r, version, kind)
 	case linear.Logistic, linear.Linear:
