@@ -1,0 +1,96 @@
+// Package explain says what each feature of a row contributed to a prediction: Shapley values of the model's margin,
+// exact for trees and for linear models. It owns the algorithms and the summaries drawn from them; it must never know
+// where a model is kept, how a feature was prepared or who asks.
+//
+// Everything is in margin space: contributions and the expected value add up to the model's margin, which is the
+// log-odds of a logistic model, the score before the softmax, the logarithm of what a Poisson model predicts, and the
+// prediction itself where the link is the identity. Probabilities do not split into sums; margins do.
+//
+// Trees are explained by the path-dependent game of Lundberg, Erion and Lee (arXiv 1802.03888): a feature that is not
+// known sends a row both ways, in proportion to the training rows that went there. See compiled for the algorithm.
+package explain
+
+import (
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
+	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// Explainer explains the rows of one model. It is immutable and safe for concurrent use.
+//
+// The contributions of a row are Outputs x Features numbers, those of output 0 first. The contributions of output k and
+// Expected()[k] add up to the margin of output k, to rounding. A feature that the model does not read gets 0.
+type Explainer struct {
+	explainer
+	features, outputs int
+	expected          []float64
+}
+
+// explainer is one way to explain a kind of model.
+type explainer interface {
+	// rows writes the contributions of row-major rows of float32; the numbers do not depend on workers.
+	rows(x []float32, rows int, dst []float64, workers int)
+	// wide is rows for float64.
+	wide(x []float64, rows int, dst []float64, workers int)
+	// bytes is the memory that the explainer holds beside the model.
+	bytes() int
+}
+
+// New prepares a model of trees or a linear one. Other kinds are fault.NotSupported, and so are trees that do not say
+// how many training rows went each way, without which nothing can be expected of a feature that is not known.
+func New(m learner.Model) (*Explainer, error) {
+	e := &Explainer{features: m.Features(), outputs: m.Outputs()}
+	var err error
+	switch m := m.(type) {
+	case *tree.Model:
+		e.explainer, e.expected, err = newTrees(&m.Ensemble)
+	case *linear.Model:
+		e.explainer, e.expected = newLinear(m)
+	default:
+		return nil, fault.New(fault.NotSupported, "a model of kind %q cannot be explained", m.Kind()).
+			WithHint("models of trees and linear models can be")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Features is the numbers a row must have.
+func (e *Explainer) Features() int { return e.features }
+
+// Outputs is the margins of a row, each with its own contributions.
+func (e *Explainer) Outputs() int { return e.outputs }
+
+// Expected is the margin of each output when no feature is known: for trees Base plus the mean of the leaves, weighted
+// by the training rows that reached them; for linear models the margin of the training means. It must not be changed.
+func (e *Explainer) Expected() []float64 { return e.expected }
+
+// Bytes is the memory that the explainer holds beside the model.
+func (e *Explainer) Bytes() int { return e.bytes() }
+
+// Row writes the Outputs x Features contributions of one row to dst. It panics when x or dst is too short.
+func (e *Explainer) Row(x []float32, dst []float64) {
+	e.rows(x[:e.features], 1, dst[:e.outputs*e.features], 1)
+}
+
+// RowWide is Row for values of float64.
+func (e *Explainer) RowWide(x []float64, dst []float64) {
+	e.wide(x[:e.features], 1, dst[:e.outputs*e.features], 1)
+}
+
+// Rows writes the Rows x Outputs x Features contributions of the rows of m, equal to those of Row bit for bit. workers
+// bounds the goroutines; 0 means GOMAXPROCS. It panics when m has other columns than the model or dst is too short.
+func (e *Explainer) Rows(m *table.Matrix, dst []float64, workers int) {
+	if m.Cols != e.features {
+		panic("explain: matrix and model differ in features")
+	}
+	e.rows(m.Data[:m.Rows*m.Cols], m.Rows, dst[:m.Rows*e.outputs*e.features], workers)
+}
+
+// RowsWide is Rows for the row-major rows x Features values of x.
+func (e *Explainer) RowsWide(x []float64, rows int, dst []float64, workers int) {
+	e.wide(x[:rows*e.features], rows, dst[:rows*e.outputs*e.features], workers)
+}
