@@ -38,6 +38,15 @@ const (
 	Ranking    = learner.Ranking
 )
 
+// Kinds of models that are read from files of other libraries (package exchange); a linear one ends with LinearKind.
+const (
+	LightGBM   = "lightgbm"
+	XGBoost    = "xgboost"
+	CatBoost   = "catboost"
+	ONNX       = "onnx"
+	LinearKind = "_linear"
+)
+
 // Names are the learners that New makes, in the order to show them.
 func Names() []string { return []string{gbdt.Name, linear.Logistic, linear.Linear} }
 
@@ -73,9 +82,9 @@ func Load(b []byte) (Model, error) {
 	switch kind {
 	case preset.Kind:
 		return preset.Load(r, version, Load)
-	case gbdt.Name:
+	case gbdt.Name, LightGBM, XGBoost, CatBoost, ONNX:
 		return tree.Load(r, version, kind)
-	case linear.Logistic, linear.Linear:
+	case linear.Logistic, linear.Linear, XGBoost + LinearKind, ONNX + LinearKind:
 		return linear.Load(r, version, kind)
 	}
 	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)

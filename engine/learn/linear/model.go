@@ -146,21 +146,43 @@ func Load(r *wire.Reader, version uint32, kind string) (*Model, error) {
 	if err := r.End(); err != nil {
 		return nil, err
 	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// NewModel wraps coefficients that were fitted elsewhere: per output an intercept and a coefficient for each feature.
+// kind is the name of the format they came in, fill what stands in for missing values. The slices must not be changed
+// afterwards. What does not fit together is fault.Corrupt.
+func NewModel(kind string, task learner.Task, coef [][]float64, intercept, fill []float64) (*Model, error) {
+	m := &Model{Coef: coef, Intercept: intercept, Fill: fill, Scale: make([]float64, len(fill)), kind: kind, task: task}
+	for j := range m.Scale {
+		m.Scale[j] = 1
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Model) check() error {
 	k, p := len(m.Intercept), len(m.Fill)
 	switch {
-	case kind == Logistic && m.task == learner.Multiclass && k >= 2:
-	case kind == Logistic && m.task == learner.Binary && k == 1:
-	case kind == Linear && m.task == learner.Regression && k == 1:
+	case m.task == learner.Multiclass && k >= 2 && m.kind != Linear:
+	case m.task == learner.Binary && k == 1 && m.kind != Linear:
+	case m.task == learner.Regression && k == 1 && m.kind != Logistic:
+	case m.task == learner.Ranking && k == 1 && m.kind != Logistic && m.kind != Linear:
 	default:
-		return nil, fault.New(fault.Corrupt, "a %s model of task %q cannot have %d outputs", kind, m.task, k)
+		return fault.New(fault.Corrupt, "a %s model of task %q cannot have %d outputs", m.kind, m.task, k)
 	}
-	if p == 0 || len(m.Scale) != p {
-		return nil, fault.New(fault.Corrupt, "the model's arrays differ in length")
+	if p == 0 || len(m.Scale) != p || len(m.Coef) != k {
+		return fault.New(fault.Corrupt, "the model's arrays differ in length")
 	}
 	for _, c := range m.Coef {
 		if len(c) != p {
-			return nil, fault.New(fault.Corrupt, "the model's arrays differ in length")
+			return fault.New(fault.Corrupt, "the model's arrays differ in length")
 		}
 	}
-	return m, nil
+	return nil
 }
