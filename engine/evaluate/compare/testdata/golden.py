@@ -20,7 +20,7 @@ import statsmodels
 from mlxtend.evaluate import cochrans_q as mlx_cochran
 from mlxtend.evaluate import combined_ftest_5x2cv
 from mlxtend.evaluate import mcnemar as mlx_mcnemar
-from scipy import special, stats
+from scipy import stats
 from statsmodels.stats import contingency_tables as tables
 from statsmodels.stats.multitest import multipletests
 
@@ -45,7 +45,23 @@ def case(test, want, **given):
 
 
 # McNemar: statsmodels for exact, corrected and plain; mlxtend agrees; mid-p from exact fractions.
-for b, c in [(0, 0), (0, 1), (1, 1), (3, 3), (0, 6), (5, 2), (2, 9), (12, 12), (30, 11), (7, 90), (121, 59), (400, 431), (5000, 5210), (100000, 100900), (60, 0)]:
+for b, c in [
+    (0, 0),
+    (0, 1),
+    (1, 1),
+    (3, 3),
+    (0, 6),
+    (5, 2),
+    (2, 9),
+    (12, 12),
+    (30, 11),
+    (7, 90),
+    (121, 59),
+    (400, 431),
+    (5000, 5210),
+    (100000, 100900),
+    (60, 0),
+]:
     table = [[50, b], [c, 7]]
     r = tables.mcnemar(table, exact=True)
     if b + c <= 1000:
@@ -75,15 +91,39 @@ for n, k in [(6, 3), (20, 2), (20, 3), (50, 4), (101, 5), (400, 3), (33, 7), (12
 case("cochran_q", {"statistic": math.nan, "df": 2, "p": math.nan}, x=np.ones((4, 3)))
 
 # Corrected resampled t: its formula over scipy's t.
-for j, ratio, shift in [(2, 1, 0.1), (5, 0.25, 0.02), (10, 1 / 9, 0.01), (10, 1 / 9, 0), (30, 0.25, 0.05), (100, 1 / 9, 0.03), (7, 0, 0.5), (15, 0.5, -3)]:
+for j, ratio, shift in [
+    (2, 1, 0.1),
+    (5, 0.25, 0.02),
+    (10, 1 / 9, 0.01),
+    (10, 1 / 9, 0),
+    (30, 0.25, 0.05),
+    (100, 1 / 9, 0.03),
+    (7, 0, 0.5),
+    (15, 0.5, -3),
+]:
     d = rng.normal(shift, 0.03, j)
     scale = math.sqrt((1 / j + ratio) * np.var(d, ddof=1))
     t = np.mean(d) / scale
     half = stats.t.ppf(0.975, j - 1) * scale
-    case("corrected_t", {"t": t, "df": j - 1, "p": 2 * stats.t.sf(abs(t), j - 1), "mean": np.mean(d), "lo": np.mean(d) - half, "hi": np.mean(d) + half}, d=d, ratio=ratio)
+    case(
+        "corrected_t",
+        {"t": t, "df": j - 1, "p": 2 * stats.t.sf(abs(t), j - 1), "mean": np.mean(d), "lo": np.mean(d) - half, "hi": np.mean(d) + half},
+        d=d,
+        ratio=ratio,
+    )
     for rope in (0, 0.01):
         post = stats.t(df=j - 1, loc=np.mean(d), scale=scale)
-        case("bayesian_t", {"lower": post.cdf(-rope), "equivalent": post.sf(-rope) - post.sf(rope) if np.mean(d) < 0 else post.cdf(rope) - post.cdf(-rope), "higher": post.sf(rope)}, d=d, ratio=ratio, rope=rope)
+        case(
+            "bayesian_t",
+            {
+                "lower": post.cdf(-rope),
+                "equivalent": post.sf(-rope) - post.sf(rope) if np.mean(d) < 0 else post.cdf(rope) - post.cdf(-rope),
+                "higher": post.sf(rope),
+            },
+            d=d,
+            ratio=ratio,
+            rope=rope,
+        )
 case("corrected_t", {"t": math.inf, "df": 4, "p": 0, "mean": 0.5, "lo": 0.5, "hi": 0.5}, d=[0.5] * 5, ratio=0.25)
 case("corrected_t", {"t": math.nan, "df": 4, "p": math.nan, "mean": 0, "lo": 0, "hi": 0}, d=[0.0] * 5, ratio=0.25)
 
@@ -100,12 +140,28 @@ for scale, shift in [(0.05, 0), (0.05, 0.05), (0.01, 0.1), (1, 0.2), (0.1, -0.03
     scores = rng.normal(0.8, scale, (5, 2, 2))
     scores[:, :, 0] += shift
     feed = iter(scores.reshape(-1))
-    f, p = combined_ftest_5x2cv(Fixed(), Fixed(), np.zeros((20, 1)), np.arange(20) % 2, scoring=lambda *a: next(feed), random_seed=1)
+    f, p = combined_ftest_5x2cv(Fixed(), Fixed(), np.zeros((20, 1)), np.arange(20) % 2, scoring=lambda *a, feed=feed: next(feed), random_seed=1)
     diff = scores[:, :, 0] - scores[:, :, 1]
     case("f5x2cv", {"statistic": f, "p": p}, diff=diff)
 
 # Wilcoxon: scipy; with ties the exact distribution by counting every pattern of signs.
-for n, kind in [(1, "c"), (3, "c"), (5, "c"), (8, "c"), (12, "c"), (25, "c"), (50, "c"), (120, "c"), (6, "t"), (10, "t"), (13, "t"), (14, "z"), (40, "t"), (200, "z"), (9, "z")]:
+for n, kind in [
+    (1, "c"),
+    (3, "c"),
+    (5, "c"),
+    (8, "c"),
+    (12, "c"),
+    (25, "c"),
+    (50, "c"),
+    (120, "c"),
+    (6, "t"),
+    (10, "t"),
+    (13, "t"),
+    (14, "z"),
+    (40, "t"),
+    (200, "z"),
+    (9, "z"),
+]:
     x = rng.normal(0.3, 1, n)
     if kind == "t":
         x = np.round(x * 2) / 2 + 0.25
@@ -135,7 +191,11 @@ for n, k, digits in [(3, 3, 9), (6, 3, 9), (10, 4, 1), (20, 5, 9), (30, 10, 2), 
     r = stats.friedmanchisquare(*[x[:, j] for j in range(k)])
     ranks = np.mean([stats.rankdata(row) for row in x], axis=0)
     f = (n - 1) * r.statistic / (n * (k - 1) - r.statistic)
-    case("friedman", {"statistic": r.statistic, "df": k - 1, "p": r.pvalue, "mean_ranks": ranks, "f": f, "f_p": stats.f.sf(f, k - 1, (k - 1) * (n - 1))}, x=x)
+    case(
+        "friedman",
+        {"statistic": r.statistic, "df": k - 1, "p": r.pvalue, "mean_ranks": ranks, "f": f, "f_p": stats.f.sf(f, k - 1, (k - 1) * (n - 1))},
+        x=x,
+    )
     se = math.sqrt(k * (k + 1) / (6 * n))
     p = [[stats.studentized_range.sf(abs(a - b) / se * math.sqrt(2), k, np.inf) for b in ranks] for a in ranks]
     for alpha in (0.05, 0.1):
@@ -157,7 +217,16 @@ for n, kind in [(1, "c"), (4, "c"), (7, "c"), (10, "c"), (12, "t"), (9, "z"), (5
     case("sign_flip", {"p": p, "patterns": 2**n}, d=d)
 
 # Holm and Benjamini-Hochberg: statsmodels.
-for p in [[0.01], [0.01, 0.04], [0.04, 0.01, 0.03, 0.005], [0.5, 0.5, 0.5], [1, 0, 0.2], list(rng.random(20) ** 3), list(rng.random(101) ** 4), [0.02] * 5 + [0.9]]:
+for p in [
+    [0.01],
+    [0.01, 0.04],
+    [0.04, 0.01, 0.03, 0.005],
+    [0.5, 0.5, 0.5],
+    [1, 0, 0.2],
+    list(rng.random(20) ** 3),
+    list(rng.random(101) ** 4),
+    [0.02] * 5 + [0.9],
+]:
     case("holm", {"p": multipletests(p, method="holm")[1]}, p=p)
     case("bh", {"p": multipletests(p, method="fdr_bh")[1]}, p=p)
 
@@ -168,9 +237,17 @@ for n, name in [(12, "mean"), (30, "median"), (50, "var"), (20, "max")]:
     for level in (0.95, 0.8):
         r = stats.bootstrap((x,), stat, n_resamples=199, confidence_level=level, method="BCa", vectorized=False, rng=np.random.default_rng(n))
         jack = [stat(np.delete(x, i)) for i in range(n)]
-        case("bca", {"lo": r.confidence_interval.low, "hi": r.confidence_interval.high}, value=stat(x), resamples=r.bootstrap_distribution, jackknife=jack, level=level)
+        case(
+            "bca",
+            {"lo": r.confidence_interval.low, "hi": r.confidence_interval.high},
+            value=stat(x),
+            resamples=r.bootstrap_distribution,
+            jackknife=jack,
+            level=level,
+        )
 
-out = {"versions": f"scipy {scipy.__version__}, statsmodels {statsmodels.__version__}, mlxtend {mlxtend.__version__}, numpy {np.__version__}, python {sys.version.split()[0]}; python golden.py", "cases": cases}
+libraries = f"scipy {scipy.__version__}, statsmodels {statsmodels.__version__}, mlxtend {mlxtend.__version__}, numpy {np.__version__}"
+versions = f"{libraries}, python {sys.version.split()[0]}; python golden.py"
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.json"), "w") as f:
-    f.write('{"versions": ' + json.dumps(out["versions"]) + ',\n"cases": [\n' + ",\n".join(json.dumps(c) for c in cases) + "\n]}\n")
+    f.write('{"versions": ' + json.dumps(versions) + ',\n"cases": [\n' + ",\n".join(json.dumps(c) for c in cases) + "\n]}\n")
 print(len(cases))
