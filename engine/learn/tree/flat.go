@@ -32,6 +32,49 @@ func (s *step) next(v float32) int32 {
 	return s.child + (above | notBelow&s.missingRight)
 }
 
+// newFlat flattens an ensemble of so many nodes without category sets and ZeroMissing, for values of float32.
+func newFlat(e *Ensemble, nodes int) flat {
+	f := flat{nodes: make([]step, 0, nodes), values: make([]float64, 0, nodes)}
+	for i := range e.Trees {
+		f.roots = append(f.roots, int32(len(f.nodes)))
+		f.outputs = append(f.outputs, int32(e.Trees[i].Output))
+		f.add(&e.Trees[i])
+	}
+	return f
+}
+
+// row adds the leaf values of a row to dst.
+func (f *flat) row(x []float32, dst []float64) {
+	roots, outputs := f.roots, f.outputs
+	for ; len(roots) >= 4; roots, outputs = roots[4:], outputs[4:] {
+		v0, v1, v2, v3 := f.fourTrees(roots[0], roots[1], roots[2], roots[3], x)
+		dst[outputs[0]] += v0
+		dst[outputs[1]] += v1
+		dst[outputs[2]] += v2
+		dst[outputs[3]] += v3
+	}
+	for i, root := range roots {
+		dst[outputs[i]] += f.leaf(root, x)
+	}
+}
+
+// rows adds the leaf values of tree t to the sums of rows of p values, which stand apart by a step.
+func (f *flat) rows(t int, data []float32, p, rows int, sums []float64, apart int) {
+	root, i, j := f.roots[t], 0, 0
+	for ; i+4 <= rows; i += 4 {
+		v0, v1, v2, v3 := f.fourRows(root, data[i*p:(i+1)*p], data[(i+1)*p:(i+2)*p], data[(i+2)*p:(i+3)*p], data[(i+3)*p:(i+4)*p])
+		sums[j] += v0
+		sums[j+apart] += v1
+		sums[j+2*apart] += v2
+		sums[j+3*apart] += v3
+		j += 4 * apart
+	}
+	for ; i < rows; i++ {
+		sums[j] += f.leaf(root, data[i*p:(i+1)*p])
+		j += apart
+	}
+}
+
 // Floor32 is the largest float32 that is not above t: a float32 v is at most t exactly when it is at most Floor32(t).
 func Floor32(t float64) float32 {
 	v := float32(t)

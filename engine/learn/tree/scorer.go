@@ -2,32 +2,41 @@ package tree
 
 import (
 	"math"
+	"sync"
+	"sync/atomic"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// Scorer computes margins. It is immutable and safe for concurrent use. Each margin is Base plus the leaf values of
-// its trees, added one by one in the order of the trees, whichever kernel computes it; with Average it is Base plus
-// their sum times the reciprocal of their number.
+// Scorer computes margins. It is safe for concurrent use. Each margin is Base plus the leaf values of its trees, added
+// one by one in the order of the trees, whichever kernel computes it; with Average it is Base plus their sum times the
+// reciprocal of their number.
 type Scorer struct {
 	e      *Ensemble
-	flat   flat
-	plain  bool      // every row takes the general way
+	flat   flat      // empty with category sets or ZeroMissing
 	scale  []float64 // per output, with Average: one over its trees
-	widest int       // features
+	leaves []int     // of each tree
+
+	seen    atomic.Int64 // rows scored without the plan
+	once    sync.Once
+	plan    *plan
+	scratch sync.Pool
 }
 
 // NewScorer prepares an ensemble that passed Check; the ensemble must not be changed afterwards. More nodes than fit
 // 31 bits are fault.TooLarge.
 func NewScorer(e *Ensemble) (*Scorer, error) {
-	s := &Scorer{e: e, plain: !e.Single || e.ZeroMissing != nil, widest: e.Features}
+	s := &Scorer{e: e, leaves: make([]int, len(e.Trees))}
 	var total int
 	count := make([]int, len(e.Base))
+	plain := e.ZeroMissing == nil
 	for i := range e.Trees {
-		total += len(e.Trees[i].Feature)
-		count[e.Trees[i].Output]++
-		s.plain = s.plain || e.Trees[i].Set != nil
+		t := &e.Trees[i]
+		total += len(t.Feature)
+		count[t.Output]++
+		plain = plain && t.Set == nil
+		s.leaves[i] = t.leaves()
 	}
 	if total > math.MaxInt32 {
 		return nil, fault.New(fault.TooLarge, "the model has %d nodes; at most %d can be predicted with", total, math.MaxInt32)
@@ -38,41 +47,31 @@ func NewScorer(e *Ensemble) (*Scorer, error) {
 			s.scale[k] = 1 / float64(max(n, 1))
 		}
 	}
-	if s.plain {
-		return s, nil
-	}
-	s.flat = flat{nodes: make([]step, 0, total), values: make([]float64, 0, total)}
-	for i := range e.Trees {
-		s.flat.roots = append(s.flat.roots, int32(len(s.flat.nodes)))
-		s.flat.outputs = append(s.flat.outputs, int32(e.Trees[i].Output))
-		s.flat.add(&e.Trees[i])
+	if plain {
+		s.flat = newFlat(e, total)
 	}
 	return s, nil
 }
 
-// Row writes the margins of one row of Features values to dst. It panics when x or dst is too short.
+// leaves is the number of leaves of a tree.
+func (t *Tree) leaves() int {
+	n := 1
+	t.splits(func(int32) { n++ })
+	return n
+}
+
+// Row writes the margins of one row of Features values to dst, without allocating. It panics when x or dst is too
+// short.
 func (s *Scorer) Row(x []float32, dst []float64) {
-	k := len(s.e.Base)
-	x, dst = x[:s.widest], dst[:k]
-	if s.plain {
-		wide := make([]float64, len(x))
-		for j, v := range x {
-			wide[j] = float64(v)
-		}
-		s.general(wide, dst)
-		return
-	}
+	x, dst = x[:s.e.Features], dst[:len(s.e.Base)]
 	s.start(dst)
-	roots, outputs := s.flat.roots, s.flat.outputs
-	for ; len(roots) >= 4; roots, outputs = roots[4:], outputs[4:] {
-		v0, v1, v2, v3 := s.flat.fourTrees(roots[0], roots[1], roots[2], roots[3], x)
-		dst[outputs[0]] += v0
-		dst[outputs[1]] += v1
-		dst[outputs[2]] += v2
-		dst[outputs[3]] += v3
-	}
-	for i, root := range roots {
-		dst[outputs[i]] += s.flat.leaf(root, x)
+	if s.flat.nodes != nil {
+		s.flat.row(x, dst)
+	} else {
+		for i := range s.e.Trees {
+			t := &s.e.Trees[i]
+			dst[t.Output] += t.Value[find(s.e, t, x)]
+		}
 	}
 	s.finish(dst)
 }
@@ -100,65 +99,134 @@ func (s *Scorer) finish(sums []float64) {
 	}
 }
 
-// general scores one row of float64 by the definition.
-func (s *Scorer) general(x []float64, dst []float64) {
-	s.start(dst)
-	for i := range s.e.Trees {
-		t := &s.e.Trees[i]
-		dst[t.Output] += t.Value[s.e.Find(t, x)]
+// find is Ensemble.Find for float32 too.
+func find[T float32 | float64](e *Ensemble, t *Tree, x []T) int32 {
+	n := int32(0)
+	for t.Feature[n] != Leaf {
+		f := t.Feature[n]
+		v := float64(x[f])
+		if e.Single {
+			v = float64(float32(v))
+		}
+		if t.GoesLeft(n, v, e.Missing(int(f), v)) {
+			n = t.Left[n]
+		} else {
+			n = t.Right[n]
+		}
 	}
-	s.finish(dst)
+	return n
 }
 
-// block is the rows that one tree is walked for before the next: few enough for their values to stay in the first
-// cache, many enough for the tree to be read once for all of them.
-const block = 64
+// Arranging an ensemble for sliced scoring costs about what walking its trees for planRows rows costs, and scoring a
+// block costs about the same for one row as for all of them, so that fewer than sliceRows are walked.
+const (
+	planRows  = 1000
+	sliceRows = 8
+)
+
+// sliced is the plan when rows are enough for it, and otherwise nil.
+func (s *Scorer) sliced(rows int) *plan {
+	if rows < sliceRows || len(s.e.Base) > maxSums || s.seen.Load() < planRows && s.seen.Add(int64(rows)) < planRows {
+		return nil
+	}
+	s.once.Do(func() { s.plan = newPlan(s.e, s.leaves) })
+	return s.plan
+}
 
 // Rows writes the rows x Outputs margins of a row-major matrix of rows x Features values. workers bounds the
 // goroutines; 0 means GOMAXPROCS. It panics when data or dst is too short.
 func (s *Scorer) Rows(data []float32, rows int, dst []float64, workers int) {
-	k, p := len(s.e.Base), s.widest
-	data, dst = data[:rows*p], dst[:rows*k]
-	if rows < 16*block {
-		workers = 1
+	scoreRows(s, data, rows, dst, workers)
+}
+
+// RowsWide is Rows for values of float64.
+func (s *Scorer) RowsWide(data []float64, rows int, dst []float64, workers int) {
+	if !s.e.Single {
+		scoreRows(s, data, rows, dst, workers)
+		return
 	}
+	// Rounded first, as Single asks: a piece at a time, so that the copy stays small.
+	k, p := len(s.e.Base), s.e.Features
+	data, dst = data[:rows*p], dst[:rows*k]
 	shard.Run(shard.Workers(workers), shard.Blocks(rows, block), func(_, b int) {
 		lo, hi := shard.Bounds(b, rows, block)
-		if s.plain {
-			for i := lo; i < hi; i++ {
-				s.Row(data[i*p:(i+1)*p], dst[i*k:(i+1)*k])
-			}
+		single := make([]float32, (hi-lo)*p)
+		for i, v := range data[lo*p : hi*p] {
+			single[i] = float32(v)
+		}
+		scoreRows(s, single, hi-lo, dst[lo*k:hi*k], 1)
+	})
+}
+
+// parallelRows is the rows below which another goroutine is not worth its start.
+const parallelRows = 4 * block
+
+func scoreRows[T float32 | float64](s *Scorer, data []T, rows int, dst []float64, workers int) {
+	k, p := len(s.e.Base), s.e.Features
+	data, dst = data[:rows*p], dst[:rows*k]
+	if rows < parallelRows {
+		workers = 1
+	}
+	plan := s.sliced(rows)
+	shard.Run(shard.Workers(workers), shard.Blocks(rows, block), func(_, b int) {
+		lo, hi := shard.Bounds(b, rows, block)
+		x, out := data[lo*p:hi*p], dst[lo*k:hi*k]
+		if plan != nil && hi-lo >= sliceRows {
+			scoreBlock(s, plan, x, hi-lo, out)
 			return
 		}
-		out := dst[lo*k : hi*k]
 		s.start(out)
-		for t, root := range s.flat.roots {
-			j, i := int(s.flat.outputs[t]), lo
-			for ; i+4 <= hi; i += 4 {
-				v0, v1, v2, v3 := s.flat.fourRows(root, data[i*p:(i+1)*p], data[(i+1)*p:(i+2)*p], data[(i+2)*p:(i+3)*p], data[(i+3)*p:(i+4)*p])
-				out[j] += v0
-				out[j+k] += v1
-				out[j+2*k] += v2
-				out[j+3*k] += v3
-				j += 4 * k
-			}
-			for ; i < hi; i++ {
-				out[j] += s.flat.leaf(root, data[i*p:(i+1)*p])
-				j += k
-			}
+		for t := range s.e.Trees {
+			walk(s, t, x, hi-lo, out[s.e.Trees[t].Output:], k)
 		}
 		s.finish(out)
 	})
 }
 
-// RowsWide is Rows for values of float64.
-func (s *Scorer) RowsWide(data []float64, rows int, dst []float64, workers int) {
-	k, p := len(s.e.Base), s.widest
-	data, dst = data[:rows*p], dst[:rows*k]
-	shard.Run(shard.Workers(workers), shard.Blocks(rows, block), func(_, b int) {
-		lo, hi := shard.Bounds(b, rows, block)
-		for i := lo; i < hi; i++ {
-			s.general(data[i*p:(i+1)*p], dst[i*k:(i+1)*k])
+// scoreBlock scores at most block rows by the plan.
+func scoreBlock[T float32 | float64](s *Scorer, p *plan, data []T, rows int, dst []float64) {
+	c, _ := s.scratch.Get().(*scratch)
+	if c == nil {
+		c = newScratch(p, len(s.e.Base))
+	}
+	defer s.scratch.Put(c)
+	quantise(p, c, s.e, data, rows)
+	for k, base := range s.e.Base {
+		if s.scale != nil {
+			base = 0
 		}
-	})
+		sums := c.sums[k*block:][:rows]
+		for i := range sums {
+			sums[i] = base
+		}
+	}
+	for i := range p.parts {
+		part := &p.parts[i]
+		if part.walked {
+			walk(s, part.first, data, rows, c.sums[s.e.Trees[part.first].Output*block:], 1)
+			continue
+		}
+		c.fill(part)
+		scoreTrees(c, part, rows)
+	}
+	k := len(s.e.Base)
+	for j := range k {
+		for i, v := range c.sums[j*block:][:rows] {
+			dst[i*k+j] = v
+		}
+	}
+	s.finish(dst)
+}
+
+// walk adds the values of tree t to the sums of rows, which stand step apart.
+func walk[T float32 | float64](s *Scorer, t int, data []T, rows int, sums []float64, step int) {
+	p := s.e.Features
+	if single, ok := any(data).([]float32); ok && s.flat.nodes != nil {
+		s.flat.rows(t, single, p, rows, sums, step)
+		return
+	}
+	tree := &s.e.Trees[t]
+	for i := range rows {
+		sums[i*step] += tree.Value[find(s.e, tree, data[i*p:(i+1)*p])]
+	}
 }

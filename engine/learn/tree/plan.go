@@ -1,0 +1,351 @@
+package tree
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// A block is the rows that are scored together. For each of its comparisons a block has one bit per row.
+const (
+	block = 256
+	words = block / 64
+)
+
+// rowBits is one bit for each row of a block.
+type rowBits [words]uint64
+
+// Limits of the sliced way of scoring. A tree with more leaves is walked, as its leaf would not fit a byte; so is
+// everything when there are more outputs than sums that stay near.
+const (
+	maxLeaves  = 256
+	maxSums    = 512
+	maxCuts    = 8192 // distinct comparisons of the trees scored between two computations of them: 256 KiB
+	chunk      = 255  // thresholds that a rank of one byte tells apart
+	slotBytes  = 32
+	onesSlot   = 2*maxLeaves - 1 // holds every row; the other slots are the nodes of a tree
+	totalSlots = 2 * maxLeaves
+)
+
+// plan is an ensemble arranged for sliced scoring. For each block of rows
+//
+//  1. every value becomes the number of the ensemble's thresholds below it, its rank, so that what follows compares
+//     bytes, whatever the values were;
+//  2. each distinct comparison ("feature 3 above its 17th threshold, or missing") becomes a cut: one bit per row that
+//     says whether the row goes right;
+//  3. each tree is a few operations per node on bits: the rows that reach the left and the right child are those that
+//     reach the node without and with its cut. The bits of the leaves add up to the leaf's number, bit plane by bit
+//     plane, for 256 rows at a time;
+//  4. the planes become one byte for each row, which looks the leaf's value up.
+//
+// No step depends on the values by a branch.
+type plan struct {
+	columns []column
+	ranks   int // byte columns: of each numeric column, one for each 255 thresholds
+	masks   int // columns whose missing rows are noted
+	codes   int // columns that are read as categories
+	parts   []part
+}
+
+// column is a feature that some tree compares.
+type column struct {
+	feature int
+	count   int       // of its distinct thresholds
+	wide    []float64 // the thresholds in ascending order, then NaN up to one less than a power of two
+	single  []float32 // for values of float32: the largest float32 not above each
+	rank    int       // its first byte column
+	mask    int       // place of its missing rows
+	code    int       // place of its categories; -1 when it has no category set
+}
+
+// bytes is the number of the column's byte columns.
+func (c *column) bytes() int { return (c.count + chunk - 1) / chunk }
+
+// part is a run of trees: one that is walked, or some whose cuts are computed together.
+type part struct {
+	first  int // number of the first tree
+	walked bool
+
+	runs   []cutRun
+	sets   []setCut
+	trees  []slicedTree
+	nodes  []slicedNode
+	values []float64 // of the leaves, tree by tree
+}
+
+// cutRun is the cuts of one byte column: a row goes right when its rank is above cuts[i].
+type cutRun struct {
+	rank  int
+	mask  int // rows that go right because they are missing; -1 for none
+	first int // place of the first cut
+	cuts  []uint8
+}
+
+// setCut is the cut of a category set: a row goes right when its category is not in the set.
+type setCut struct {
+	code, mask   int
+	missingRight bool
+	words        []uint32
+	place        int
+}
+
+// slicedTree is read by assembly.
+type slicedTree struct {
+	nodes  uint32
+	leaves uint32
+	output uint32
+	_      uint32
+}
+
+// slicedNode is a split: the rows in slot from that are in the cut go to slot right, the others to slot left. Slots
+// are counted in bytes. It is read by assembly.
+type slicedNode struct {
+	cut               uint16
+	from, left, right uint16
+}
+
+// cutKey is what makes a comparison distinct. Sorted keys of one byte column stand together, those that send missing
+// rows left first.
+type cutKey struct {
+	set          int32 // number of the distinct category set; -1 for a threshold
+	rank         int32 // byte column
+	missingRight bool
+	cut          uint8
+}
+
+func (a cutKey) compare(b cutKey) int {
+	switch {
+	case a.set != b.set:
+		return int(a.set) - int(b.set)
+	case a.rank != b.rank:
+		return int(a.rank) - int(b.rank)
+	case a.missingRight != b.missingRight:
+		if b.missingRight {
+			return -1
+		}
+		return 1
+	}
+	return int(a.cut) - int(b.cut)
+}
+
+// sliceable reports whether the plan can score the tree of so many leaves.
+func sliceable(leaves int) bool { return leaves <= maxLeaves }
+
+// newPlan arranges an ensemble. leaves is the number of leaves of each tree.
+func newPlan(e *Ensemble, leaves []int) *plan {
+	b := &planner{e: e, place: make([]int32, e.Features), sets: map[string]int32{}}
+	b.collect(leaves)
+	for i := 0; i < len(e.Trees); {
+		if !sliceable(leaves[i]) {
+			b.parts = append(b.parts, part{first: i, walked: true})
+			i++
+			continue
+		}
+		i = b.group(i, leaves)
+	}
+	return &b.plan
+}
+
+type planner struct {
+	plan
+	e     *Ensemble
+	place []int32          // of each feature in columns, one more than that
+	sets  map[string]int32 // distinct category sets
+	all   []setCut
+	keys  []cutKey // of the splits of the group, in their order
+	index map[cutKey]uint16
+}
+
+// collect finds the thresholds and category columns of all trees that are not walked.
+func (b *planner) collect(leaves []int) {
+	for i := range b.e.Trees {
+		if !sliceable(leaves[i]) {
+			continue
+		}
+		t := &b.e.Trees[i]
+		t.splits(func(n int32) {
+			f := t.Feature[n]
+			if b.place[f] == 0 {
+				b.columns = append(b.columns, column{feature: int(f), code: -1})
+				b.place[f] = int32(len(b.columns))
+			}
+			c := &b.columns[b.place[f]-1]
+			if t.Categorical(n) {
+				c.code = 0
+				return
+			}
+			c.wide = append(c.wide, t.Threshold[n])
+		})
+	}
+	for i := range b.columns {
+		c := &b.columns[i]
+		slices.Sort(c.wide)
+		c.wide = slices.Compact(c.wide)
+		c.count = len(c.wide)
+		size := 1<<bits.Len(uint(c.count)) - 1
+		c.wide = slices.Grow(c.wide, size-c.count)
+		c.single = make([]float32, size)
+		for j, v := range c.wide {
+			c.single[j] = Floor32(v)
+		}
+		for j := c.count; j < size; j++ {
+			c.wide = append(c.wide, math.NaN())
+			c.single[j] = float32(math.NaN())
+		}
+		c.rank, c.mask = b.ranks, b.masks
+		b.ranks += c.bytes()
+		b.masks++
+		if c.code == 0 {
+			c.code = b.codes
+			b.codes++
+		}
+	}
+}
+
+// splits calls do for each split of a tree that its root reaches, breadth first.
+func (t *Tree) splits(do func(n int32)) {
+	if t.Feature[0] == Leaf {
+		return
+	}
+	queue := append(make([]int32, 0, len(t.Feature)/2+1), 0)
+	for at := 0; at < len(queue); at++ {
+		n := queue[at]
+		do(n)
+		for _, child := range [2]int32{t.Left[n], t.Right[n]} {
+			if t.Feature[child] != Leaf {
+				queue = append(queue, child)
+			}
+		}
+	}
+}
+
+// key is the comparison of split n.
+func (b *planner) key(t *Tree, n int32) cutKey {
+	c := &b.columns[b.place[t.Feature[n]]-1]
+	right := !t.MissingLeft[n]
+	if !t.Categorical(n) {
+		at, _ := slices.BinarySearch(c.wide[:c.count], t.Threshold[n])
+		return cutKey{set: -1, rank: int32(c.rank + at/chunk), missingRight: right, cut: uint8(at % chunk)}
+	}
+	words := t.Words(n)
+	for len(words) > 0 && words[len(words)-1] == 0 {
+		words = words[:len(words)-1]
+	}
+	name := make([]byte, 0, 8+4*len(words))
+	name = append(name, byte(c.code), byte(c.code>>8), byte(c.code>>16), 0)
+	if right {
+		name[3] = 1
+	}
+	for _, w := range words {
+		name = append(name, byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
+	}
+	id, known := b.sets[string(name)]
+	if !known {
+		id = int32(len(b.all))
+		b.sets[string(name)] = id
+		b.all = append(b.all, setCut{code: c.code, mask: c.mask, missingRight: right, words: words})
+	}
+	return cutKey{set: id}
+}
+
+// group makes a part of the trees from first on, as many as have maxCuts comparisons together, and returns the tree
+// after them.
+func (b *planner) group(first int, leaves []int) int {
+	b.keys, b.index = b.keys[:0], map[cutKey]uint16{}
+	last := first
+	for ; last < len(b.e.Trees) && sliceable(leaves[last]); last++ {
+		if len(b.index)+leaves[last] > maxCuts {
+			break
+		}
+		t := &b.e.Trees[last]
+		t.splits(func(n int32) {
+			k := b.key(t, n)
+			b.keys = append(b.keys, k)
+			b.index[k] = 0
+		})
+	}
+	p := part{first: first}
+	b.cuts(&p)
+	keys := b.keys
+	for i := first; i < last; i++ {
+		keys = p.slice(&b.e.Trees[i], leaves[i], keys, b.index)
+	}
+	b.parts = append(b.parts, p)
+	return last
+}
+
+// cuts gives each comparison of the group its place.
+func (b *planner) cuts(p *part) {
+	order := make([]cutKey, 0, len(b.index))
+	for k := range b.index {
+		order = append(order, k)
+	}
+	slices.SortFunc(order, cutKey.compare)
+	mask := make([]int, b.ranks)
+	for _, c := range b.columns {
+		for j := c.rank; j < c.rank+c.bytes(); j++ {
+			mask[j] = c.mask
+		}
+	}
+	for i, k := range order {
+		b.index[k] = uint16(i)
+		if k.set >= 0 {
+			s := b.all[k.set]
+			s.place = i
+			p.sets = append(p.sets, s)
+			continue
+		}
+		if i == 0 || order[i-1].set >= 0 || order[i-1].rank != k.rank || order[i-1].missingRight != k.missingRight {
+			r := cutRun{rank: int(k.rank), mask: -1, first: i}
+			if k.missingRight {
+				r.mask = mask[k.rank]
+			}
+			p.runs = append(p.runs, r)
+		}
+		r := &p.runs[len(p.runs)-1]
+		r.cuts = append(r.cuts, k.cut)
+	}
+}
+
+// slice appends a tree. Leaves have the first slots, in the order in which they are met, then come the splits.
+func (p *part) slice(t *Tree, leaves int, keys []cutKey, index map[cutKey]uint16) []cutKey {
+	p.trees = append(p.trees, slicedTree{nodes: uint32(leaves - 1), leaves: uint32(leaves), output: uint32(t.Output)})
+	if t.Feature[0] == Leaf {
+		p.values = append(p.values, t.Value[0])
+		return keys
+	}
+	leaf, split := 0, (leaves+31)/32*32
+	slot := map[int32]uint16{0: onesSlot * slotBytes}
+	at := 0
+	t.splits(func(n int32) {
+		node := slicedNode{cut: index[keys[at]], from: slot[n]}
+		at++
+		for side, child := range [2]int32{t.Left[n], t.Right[n]} {
+			var s uint16
+			if t.Feature[child] == Leaf {
+				p.values = append(p.values, t.Value[child])
+				s = uint16(leaf * slotBytes)
+				leaf++
+			} else {
+				s = uint16(split * slotBytes)
+				split++
+				slot[child] = s
+			}
+			if side == 0 {
+				node.left = s
+			} else {
+				node.right = s
+			}
+		}
+		p.nodes = append(p.nodes, node)
+	})
+	return keys[at:]
+}
+
+// category is the whole part of v when it is a category, and -1 otherwise.
+func category(v float64) int32 {
+	if !(v > -1 && v < math.MaxInt32) {
+		return -1
+	}
+	return int32(v)
+}

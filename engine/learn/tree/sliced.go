@@ -1,0 +1,245 @@
+package tree
+
+import (
+	"math/bits"
+)
+
+// scratch is what scoring one block needs. The fixed parts come first and are multiples of a cache line, so that they
+// lie well for vectors.
+type scratch struct {
+	cuts   [maxCuts]rowBits
+	slots  [totalSlots]rowBits
+	tables [cutTables]rowBits
+	planes [8]rowBits
+	index  [block]uint8
+
+	ranks []uint8   // block ranks for each byte column
+	masks []rowBits // the missing rows of each column
+	codes []int32   // block categories for each category column
+	sums  []float64 // block sums for each output
+}
+
+func newScratch(p *plan, outputs int) *scratch {
+	s := &scratch{
+		ranks: make([]uint8, p.ranks*block),
+		masks: make([]rowBits, p.masks),
+		codes: make([]int32, p.codes*block),
+		sums:  make([]float64, outputs*block),
+	}
+	s.slots[onesSlot] = rowBits{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	return s
+}
+
+// quantise turns the values of a block's rows into ranks, masks and categories. Rows beyond the last keep what an
+// earlier block left: they are scored and not used. Missing rows get rank 0, which is above no threshold.
+func quantise[T float32 | float64](p *plan, s *scratch, e *Ensemble, data []T, rows int) {
+	width := e.Features
+	for i := range p.columns {
+		c := &p.columns[i]
+		zero := e.ZeroMissing != nil && e.ZeroMissing[c.feature]
+		var missing rowBits
+		if c.count > 0 {
+			quantiseColumn(s.ranks[c.rank*block:], thresholdsOf[T](c), &missing, data[c.feature:], width, rows, c.bytes(), zero)
+		}
+		if c.code >= 0 {
+			codes := s.codes[c.code*block:][:block]
+			for i := range rows {
+				v := float64(data[i*width+c.feature])
+				codes[i] = category(v)
+				if v != v || zero && max(v, -v) <= zeroMissing {
+					missing[i/64] |= 1 << (i % 64)
+				}
+			}
+		}
+		s.masks[c.mask] = missing
+	}
+}
+
+// thresholdsOf is the column's thresholds for values of type T.
+func thresholdsOf[T float32 | float64](c *column) []T {
+	var t any = c.wide
+	if _, ok := t.([]T); !ok {
+		t = c.single
+	}
+	return t.([]T)
+}
+
+// quantiseColumn writes the ranks of a column whose values stand width apart: the number of thresholds below each,
+// found by halving without a branch.
+func quantiseColumn[T float32 | float64](ranks []uint8, thresholds []T, missing *rowBits, data []T, width, rows, bytes int, zero bool) {
+	first := (len(thresholds) + 1) / 2
+	for i := range rows {
+		v := data[i*width]
+		at := 0
+		for half := first; half > 0; half /= 2 {
+			next := at + half
+			if thresholds[next-1] < v {
+				at = next
+			}
+		}
+		if v != v || zero && float64(max(v, -v)) <= zeroMissing {
+			missing[i/64] |= 1 << (i % 64)
+			at = 0
+		}
+		ranks[i] = uint8(min(at, chunk))
+		for b := 1; b < bytes; b++ {
+			ranks[b*block+i] = uint8(min(max(at-b*chunk, 0), chunk))
+		}
+	}
+}
+
+// cutTables is the size of the tables that the cuts of a byte column are made from: rows whose upper four bits are
+// above 0 to 15, rows whose upper four bits are 0 to 15, and rows whose lower four bits are above 0 to 15.
+const cutTables = 48
+
+// fillTables computes the tables from the ranks of a byte column, by way of the bit planes of the ranks.
+func fillTables(tables *[cutTables]rowBits, ranks *[block]uint8) {
+	var planes [8]rowBits
+	for i := 0; i < block; i += 8 {
+		v := transpose(ranks[i : i+8 : i+8])
+		for b := range planes {
+			planes[b][i/64] |= (v >> (8 * b) & 0xff) << (i % 64)
+		}
+	}
+	for w := range words {
+		var upper, lower [16]uint64
+		decode(&upper, planes[4][w], planes[5][w], planes[6][w], planes[7][w])
+		decode(&lower, planes[0][w], planes[1][w], planes[2][w], planes[3][w])
+		var above, aboveLower uint64
+		for i := 15; i >= 0; i-- {
+			tables[i][w], tables[16+i][w], tables[32+i][w] = above, upper[i], aboveLower
+			above |= upper[i]
+			aboveLower |= lower[i]
+		}
+	}
+}
+
+// decode sets one[i] to the rows whose four bits are the number i.
+func decode(one *[16]uint64, b0, b1, b2, b3 uint64) {
+	for i := range one {
+		v := ^uint64(0)
+		for j, b := range [4]uint64{b0, b1, b2, b3} {
+			if i>>j&1 == 1 {
+				v &= b
+			} else {
+				v &^= b
+			}
+		}
+		one[i] = v
+	}
+}
+
+// transpose returns the bits of eight bytes with bit b of byte i as bit i of byte b.
+func transpose(v []uint8) uint64 {
+	x := uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 | uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
+	return transpose64(x)
+}
+
+// transpose64 is Hacker's Delight, section 7-3: three rounds of swapping across the diagonal.
+func transpose64(x uint64) uint64 {
+	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
+	x ^= t ^ t<<7
+	t = (x ^ x>>14) & 0x0000cccc0000cccc
+	x ^= t ^ t<<14
+	t = (x ^ x>>28) & 0x00000000f0f0f0f0
+	return x ^ t ^ t<<28
+}
+
+// fillCuts computes the cuts of a run: rank above 16u+l is upper bits above u, or equal to u with lower bits above l.
+func fillCuts(out []rowBits, tables *[cutTables]rowBits, cuts []uint8, missing *rowBits) {
+	for i, c := range cuts {
+		u, l := c>>4, c&15
+		for w := range words {
+			out[i][w] = tables[u][w] | tables[16+u][w]&tables[32+l][w] | missing[w]
+		}
+	}
+}
+
+// fillSet computes the cut of a category set.
+func fillSet(out *rowBits, set *setCut, codes []int32, missing *rowBits) {
+	for w := range out {
+		var in uint64
+		for i, c := range codes[w*64 : w*64+64] {
+			// A code of -1 has no word.
+			if at := uint32(c) / 32; int(at) < len(set.words) {
+				in |= uint64(set.words[at]>>(c%32)&1) << i
+			}
+		}
+		if set.missingRight {
+			out[w] = ^in | missing[w]
+		} else {
+			out[w] = ^in &^ missing[w]
+		}
+	}
+}
+
+// scoreTrees adds the trees of a part to the sums of the first rows of a block.
+func scoreTrees(s *scratch, p *part, rows int) {
+	nodes, values := p.nodes, p.values
+	count := (rows + 63) / 64
+	for i := range p.trees {
+		t := &p.trees[i]
+		for _, n := range nodes[:t.nodes] {
+			from, cut := &s.slots[n.from/slotBytes], &s.cuts[n.cut]
+			left, right := &s.slots[n.left/slotBytes], &s.slots[n.right/slotBytes]
+			for w := range count {
+				left[w] = from[w] &^ cut[w]
+				right[w] = from[w] & cut[w]
+			}
+		}
+		nodes = nodes[t.nodes:]
+		s.leaves(int(t.leaves), count)
+		sums := s.sums[int(t.output)*block:][:rows]
+		for j := range sums {
+			sums[j] += values[s.index[j]]
+		}
+		values = values[t.leaves:]
+	}
+}
+
+// leaves turns the rows of each leaf into the leaf of each row.
+func (s *scratch) leaves(n, count int) {
+	for w := range count {
+		var planes [8]uint64
+		for i := 1; i < n; i++ {
+			v := s.slots[i][w]
+			for b := i; b != 0; b &= b - 1 {
+				planes[bits.TrailingZeros(uint(b))&7] |= v
+			}
+		}
+		for i := 0; i < 64; i += 8 {
+			var x uint64
+			for b, p := range planes {
+				x |= (p >> i & 0xff) << (8 * b)
+			}
+			x = transpose64(x)
+			for j := range 8 {
+				s.index[w*64+i+j] = uint8(x >> (8 * j))
+			}
+		}
+	}
+}
+
+// fill computes the cuts of a part from the ranks, masks and categories of a block.
+func (s *scratch) fill(p *part) {
+	last := -1
+	for i := range p.runs {
+		r := &p.runs[i]
+		if r.rank != last {
+			fillTables(&s.tables, (*[block]uint8)(s.ranks[r.rank*block:]))
+			last = r.rank
+		}
+		missing := &none
+		if r.mask >= 0 {
+			missing = &s.masks[r.mask]
+		}
+		fillCuts(s.cuts[r.first:], &s.tables, r.cuts, missing)
+	}
+	for i := range p.sets {
+		set := &p.sets[i]
+		fillSet(&s.cuts[set.place], set, s.codes[set.code*block:], &s.masks[set.mask])
+	}
+}
+
+// none is no row.
+var none rowBits
