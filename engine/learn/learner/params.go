@@ -160,6 +160,16 @@ func (r *Reader) Ints(name string, def []int, lo, hi int) []int {
 	return out
 }
 
+// Any is the parameter name as it was given, nil when it is not set, for values of a form of their own. What is wrong
+// with it is told with Refuse.
+func (r *Reader) Any(name string) any {
+	r.known = append(r.known, name)
+	return r.params[name]
+}
+
+// Refuse makes Done fail with e, unless something was wrong before.
+func (r *Reader) Refuse(e *fault.Error) { r.refuse(e) }
+
 // Is reports whether the parameter name is set to the given word, such as auto where a number may stand too. It does
 // not count as reading the parameter.
 func (r *Reader) Is(name, word string) bool {
