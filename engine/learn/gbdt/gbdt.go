@@ -4,21 +4,23 @@
 //
 // The design, in the order the code runs:
 //
-//   - bins.go: each column is cut into at most 255 bins at float32 thresholds; code 0 is "missing". Codes are kept twice,
-//     by row for histograms and by column for splitting rows.
+//   - package bins codes the columns: 255 parts or categories and "missing". Codes are kept twice, by row for histograms
+//     and by column for splitting rows.
 //   - loss.go: gradients and hessians per row, quantised to 15 bits with a scale that is a maximum over rows and so does
-//     not depend on their order, and packed into one int64 per row (Shi et al., "Quantized Training of Gradient
+//     not depend on their order, and kept beside the row's codes (Shi et al., "Quantized Training of Gradient
 //     Boosting Decision Trees", arXiv:2207.09682, who use 2 to 5 bits).
-//   - histogram.go: one integer addition per row and column; the larger sibling is the parent minus the smaller one.
+//   - histogram.go: one integer addition per row and column adds gradient and hessian; the larger sibling is the parent minus the smaller one.
 //     Integer sums are associative: any number of workers gives the same histogram, and so the same model, bit for bit.
-//   - split.go, grow.go: best-gain-first ("leaf-wise") growth with a learned side for missing values; leaf values are
-//     then renewed from the gradients before quantisation, summed in an order that is fixed by the data.
+//   - split.go, category.go, constraints.go, grow.go: best-gain-first ("leaf-wise") growth with a learned side for missing
+//     values; leaf values are then renewed from the gradients before quantisation, summed in an order that is fixed by the data.
 package gbdt
 
 import (
 	"context"
 	"math"
+	"sort"
 
+	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -41,21 +43,22 @@ type Settings struct {
 	Subsample    float64 // share of rows drawn without replacement for each round; default 1
 	Colsample    float64 // share of columns drawn for each tree; default 1
 	Patience     int     // early_stopping_rounds: rounds without a better validation loss before stopping; default 0, off
-	Seed         uint64  // drives subsample and colsample; default: the run's seed
-	SeedSet      bool
+	Growth
+	Seed    uint64 // drives subsample and colsample; default: the run's seed
+	SeedSet bool
 }
 
 // Learner is a configured gradient boosting.
 type Learner struct{ Settings }
 
 // New reads the parameters rounds, leaves, bins, learning_rate, min_leaf, min_hessian, l2, subsample, colsample,
-// early_stopping_rounds and seed.
+// early_stopping_rounds, seed and those of Growth.
 func New(p learner.Params) (*Learner, error) {
 	r := learner.NewReader(Name, p)
 	s := Settings{
 		Rounds:       r.Int("rounds", 100, 1, 100_000),
 		Leaves:       r.Int("leaves", 31, 2, 65_535),
-		Bins:         r.Int("bins", 255, 2, maxBins),
+		Bins:         r.Int("bins", 255, 2, bins.Most),
 		LearningRate: r.Float("learning_rate", 0.1, 1e-6, 1),
 		MinLeaf:      r.Int("min_leaf", 20, 1, math.MaxInt32),
 		MinHessian:   r.Float("min_hessian", 1e-3, 0, math.MaxFloat64),
@@ -63,6 +66,7 @@ func New(p learner.Params) (*Learner, error) {
 		Subsample:    r.Float("subsample", 1, 1e-3, 1),
 		Colsample:    r.Float("colsample", 1, 1e-3, 1),
 		Patience:     r.Int("early_stopping_rounds", 0, 0, 100_000),
+		Growth:       readGrowth(r),
 	}
 	s.Seed, s.SeedSet = r.Seed()
 	if err := r.Done(); err != nil {
@@ -81,6 +85,7 @@ func (l *Learner) Params() learner.Params {
 		"min_hessian": l.MinHessian, "l2": l.L2, "subsample": l.Subsample, "colsample": l.Colsample,
 		"early_stopping_rounds": l.Patience,
 	}
+	l.Growth.add(p)
 	if l.SeedSet {
 		p["seed"] = l.Seed
 	}
@@ -99,7 +104,10 @@ func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task,
 		return nil, fault.New(fault.Invalid, "gbdt: early_stopping_rounds needs validation rows").
 			WithHint("split off a validation part, or remove early_stopping_rounds")
 	}
-	b := newBooster(l.Settings, train, task, classes, opt)
+	b, err := newBooster(l.Settings, train, task, classes, opt)
+	if err != nil {
+		return nil, err
+	}
 	if opt.Ready != nil {
 		opt.Ready()
 	}
@@ -115,7 +123,7 @@ type booster struct {
 	opt     learner.Options
 	workers int
 
-	data   *binned
+	data   *bins.Set
 	loss   *loss
 	grower *grower
 	base   []float64
@@ -123,7 +131,15 @@ type booster struct {
 	valid  *validation
 }
 
-func newBooster(s Settings, train learner.Set, task learner.Task, classes int, opt learner.Options) *booster {
+func newBooster(s Settings, train learner.Set, task learner.Task, classes int, opt learner.Options) (*booster, error) {
+	monotone, err := s.directions(train.X)
+	if err != nil {
+		return nil, err
+	}
+	interactions, err := s.together(train.X)
+	if err != nil {
+		return nil, err
+	}
 	if !s.SeedSet {
 		s.Seed = opt.Seed
 	}
@@ -131,14 +147,14 @@ func newBooster(s Settings, train learner.Set, task learner.Task, classes int, o
 	if task == learner.Multiclass {
 		b.outputs = classes
 	}
-	b.data = bin(train.X, s.Bins, b.workers)
+	b.data = bins.Make(train.X, bins.Options{Bins: s.Bins, Workers: b.workers, Bundle: true, Records: true, Room: gradientRoom})
 	b.loss = newLoss(task, b.outputs, train.Y, opt.Weights, b.workers)
-	b.grower = newGrower(s, b.data, b.workers)
+	b.grower = newGrower(s, newConstraints(monotone, interactions, b.data), b.data, b.workers)
 	b.base = b.loss.base()
 	if opt.Valid != nil {
 		b.valid = newValidation(opt.Valid, task, b.base)
 	}
-	return b
+	return b, nil
 }
 
 func (b *booster) run(ctx context.Context) (learner.Model, error) {
@@ -156,8 +172,14 @@ func (b *booster) run(ctx context.Context) (learner.Model, error) {
 			return nil, learner.ErrPruned
 		}
 		for k := range b.outputs {
-			b.loss.quantise(b.grower.packed, k, mix(b.Seed, uint64(round), uint64(k)))
-			g := b.grower.grow(bag, b.loss, b.columns(round*b.outputs+k))
+			b.loss.gradients(k)
+			if b.Sampling == "goss" && float64(round) >= 1/b.LearningRate {
+				bag = oneSide(b.loss.grads, b.TopRate, b.OtherRate, bins.Mix(b.Seed, 0x676f7373, uint64(round*b.outputs+k)), b.workers)
+				b.loss.measure()
+			}
+			key := bins.Mix(b.Seed, uint64(round), uint64(k))
+			b.loss.quantise(b.grower, key)
+			g := b.grower.grow(bag, b.loss.quantumG, b.loss.quantumH, b.columns(round*b.outputs+k), key)
 			b.loss.update(g, k, b.grower, b.L2, b.LearningRate, bag != nil)
 			b.trees = append(b.trees, g.tree(b.data, k))
 			if b.valid != nil {
@@ -210,11 +232,11 @@ func (b *booster) bag(round int) []uint32 {
 	if b.Subsample >= 1 {
 		return nil
 	}
-	key := mix(b.Seed, 0x726f7773, uint64(round))
+	key := bins.Mix(b.Seed, 0x726f7773, uint64(round))
 	limit := uint64(b.Subsample * (1 << 53))
-	rows := make([]uint32, 0, int(float64(b.data.rows)*b.Subsample*1.01)+64)
-	for i := range b.data.rows {
-		if mix(key, uint64(i), 0)>>11 < limit {
+	rows := make([]uint32, 0, int(float64(b.data.Rows)*b.Subsample*1.01)+64)
+	for i := range b.data.Rows {
+		if bins.Mix(key, uint64(i), 0)>>11 < limit {
 			rows = append(rows, uint32(i))
 		}
 	}
@@ -226,18 +248,24 @@ func (b *booster) bag(round int) []uint32 {
 
 // columns is the columns drawn for a tree, those with the smallest hashes, or nil for all.
 func (b *booster) columns(tree int) []bool {
-	m := len(b.data.columns)
+	m := len(b.data.Columns)
 	keep := int(math.Ceil(b.Colsample * float64(m)))
 	if keep >= m {
 		return nil
 	}
-	return smallest(m, keep, mix(b.Seed, 0x636f6c73, uint64(tree)))
+	return smallest(m, keep, bins.Mix(b.Seed, 0x636f6c73, uint64(tree)))
 }
 
-// mix is a hash of three numbers: SplitMix64's finaliser (Steele, Lea and Flood 2014) over their combination.
-func mix(a, b, c uint64) uint64 {
-	z := a + 0x9e3779b97f4a7c15*(b+1) + 0xd1b54a32d192ed03*(c+1)
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
+// smallest marks the keep numbers of [0, n) with the smallest hashes.
+func smallest(n, keep int, key uint64) []bool {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	sort.Slice(order, func(a, b int) bool { return bins.Mix(key, uint64(order[a]), 0) < bins.Mix(key, uint64(order[b]), 0) })
+	out := make([]bool, n)
+	for _, i := range order[:keep] {
+		out[i] = true
+	}
+	return out
 }

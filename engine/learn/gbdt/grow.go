@@ -1,31 +1,35 @@
 package gbdt
 
 import (
+	"encoding/binary"
+
+	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 )
 
 // grower grows one tree after the other over the same rows.
 type grower struct {
 	Settings
-	data    *binned
+	data    *bins.Set
+	limits  *constraints
 	workers int
 	arena   *arena
 
-	packed []int64 // quantised gradients by row number, filled by the loss before each tree
-
-	// The rows of a leaf are one stretch of rows, in ascending order, and grads holds their packed gradients in
-	// tandem, so that the histogram reads gradients one after the other. The spare halves receive right-hand rows.
-	rows, spareRows   []uint32
-	grads, spareGrads []int64
+	// The rows of a leaf are one stretch of rows, in ascending order. The spare half receives right-hand rows.
+	rows, spare []uint32
 }
 
-func newGrower(s Settings, d *binned, workers int) *grower {
+func newGrower(s Settings, limits *constraints, d *bins.Set, workers int) *grower {
 	return &grower{
-		Settings: s, data: d, workers: workers, arena: newArena(d, workers),
-		packed: make([]int64, d.rows),
-		rows:   make([]uint32, d.rows), spareRows: make([]uint32, d.rows),
-		grads: make([]int64, d.rows), spareGrads: make([]int64, d.rows),
+		Settings: s, data: d, limits: limits, workers: workers, arena: newArena(d, workers),
+		rows: make([]uint32, d.Rows), spare: make([]uint32, d.Rows),
 	}
+}
+
+// set gives a row its quantised gradient, from -32,767 to 32,767, and hessian, from 0 to 32,767, for the next tree.
+func (g *grower) set(row int, gradientQ, hessianQ int64) {
+	d := g.data
+	binary.LittleEndian.PutUint32(d.Records[row*d.Stride+d.Width:], gradient(gradientQ, hessianQ))
 }
 
 // growing is a tree under construction, in codes and in columns of the binned matrix.
@@ -34,48 +38,42 @@ type growing struct {
 	leaves []leaf
 }
 
-// node is a split or, with column -1, a leaf.
+// node is a split or, with split.column -1, a leaf.
 type node struct {
-	column      int32
-	code        uint8
-	missingLeft bool
+	split       split
+	slot        int32
 	left, right int32
-	gain        float64
+	sides       codeSet // slot codes that go left
 	value       float64
 	rows        int
 }
 
 // grow splits the leaf with the greatest gain until there are Leaves of them or nothing is gained. bag is the rows to
-// train on, nil for all. The leaves' row stretches stay valid until the next call.
-func (g *grower) grow(bag []uint32, loss *loss, allowed []bool) *growing {
+// train on, nil for all; allowed the columns, nil for all; quantumG and quantumH what one unit of the quantised gradients
+// is worth; key drives the tree's random choices. The leaves' row stretches stay valid until the next call.
+func (g *grower) grow(bag []uint32, quantumG, quantumH float64, allowed []bool, key uint64) *growing {
 	n := g.start(bag)
-	lim := &limits{
-		quantumG: loss.quantumG, quantumH: loss.quantumH,
-		l2: g.L2, minLeaf: g.MinLeaf, minHessian: g.MinHessian, allowed: allowed,
-	}
-	t := &growing{nodes: make([]node, 1, 2*g.Leaves-1)}
-	t.nodes[0] = node{column: -1, rows: n}
-	root := leaf{n: n, sum: g.total(n)}
-	if len(g.data.columns) > 0 && n >= 2*g.MinLeaf {
+	f := &search{Settings: &g.Settings, data: g.data, limits: g.limits, quantumG: quantumG, quantumH: quantumH, allowed: allowed, key: key}
+	t := &growing{nodes: make([]node, 1, 2*min(g.Leaves, n)-1)}
+	t.nodes[0] = node{split: split{column: -1}, rows: n}
+	root := leaf{n: n, bounds: unbounded}
+	if len(g.data.Columns) > 0 && f.divisible(&root) {
 		listed := g.rows[:n]
 		if bag == nil {
 			listed = nil
 		}
-		root.hist = g.arena.build(g.data, listed, g.grads[:n], g.workers)
-		findSplit(&root, g.data, lim, g.workers)
+		root.hist = g.arena.build(g.data, listed, n, g.workers)
+		root.sum = root.hist.slot(g.data.Slots[0])
+		f.find(&root, g.workers)
 	}
-	t.leaves = append(make([]leaf, 0, g.Leaves), root)
-	for len(t.leaves) < g.Leaves {
-		best := 0
-		for i := range t.leaves {
-			if t.leaves[i].split.gain > t.leaves[best].split.gain {
-				best = i
-			}
-		}
-		if t.leaves[best].split.gain <= 0 {
-			break
-		}
-		g.split(t, best, lim)
+	t.leaves = append(make([]leaf, 0, min(g.Leaves, n)), root)
+	q := queue{leaves: &t.leaves}
+	q.push(0)
+	for len(t.leaves) < g.Leaves && q.best() >= 0 {
+		i := q.pop()
+		g.split(t, i, f)
+		q.push(i)
+		q.push(len(t.leaves) - 1)
 	}
 	for i := range t.leaves {
 		g.arena.give(t.leaves[i].hist)
@@ -86,153 +84,164 @@ func (g *grower) grow(bag []uint32, loss *loss, allowed []bool) *growing {
 
 // start puts every row of the bag into one stretch and returns its length.
 func (g *grower) start(bag []uint32) int {
-	if bag == nil {
-		n := g.data.rows
-		shard.Run(g.workers, shard.Blocks(n, shardRows), func(_, b int) {
-			lo, hi := shard.Bounds(b, n, shardRows)
-			copy(g.grads[lo:hi], g.packed[lo:hi])
-			for i := lo; i < hi; i++ {
-				g.rows[i] = uint32(i)
-			}
-		})
-		return n
+	if bag != nil {
+		return copy(g.rows, bag)
 	}
-	shard.Run(g.workers, shard.Blocks(len(bag), shardRows), func(_, b int) {
-		lo, hi := shard.Bounds(b, len(bag), shardRows)
+	shard.Run(g.workers, shard.Blocks(g.data.Rows, shardRows), func(_, b int) {
+		lo, hi := shard.Bounds(b, g.data.Rows, shardRows)
 		for i := lo; i < hi; i++ {
-			g.rows[i], g.grads[i] = bag[i], g.packed[bag[i]]
+			g.rows[i] = uint32(i)
 		}
 	})
-	return len(bag)
-}
-
-// total sums the gradients of the first n rows.
-func (g *grower) total(n int) sums {
-	parts := make([]sums, shard.Blocks(n, narrowRows))
-	shard.Run(g.workers, len(parts), func(_, b int) {
-		lo, hi := shard.Bounds(b, n, narrowRows)
-		var v int64
-		for _, q := range g.grads[lo:hi] {
-			v += q
-		}
-		parts[b].g, parts[b].h = unpack(v)
-	})
-	var t sums
-	for _, p := range parts {
-		t.g += p.g
-		t.h += p.h
-	}
-	return t
+	return g.data.Rows
 }
 
 // split replaces leaf i by its left child and appends the right one.
-func (g *grower) split(t *growing, i int, lim *limits) {
+func (g *grower) split(t *growing, i int, f *search) {
 	parent := t.leaves[i]
-	s := parent.split
+	s := &parent.split
+	col := &g.data.Columns[s.column]
+	p := &t.nodes[parent.node]
+	p.split, p.slot = *s, int32(col.Slot)
+	p.sides = sides(s, col, g.data.Slots[col.Slot].Codes)
 	lo, hi := parent.start, parent.start+parent.n
-	nLeft := g.partition(lo, hi, s)
+	nLeft := g.partition(lo, hi, p, col)
 
 	at := int32(len(t.nodes))
-	t.nodes = append(t.nodes, node{column: -1, rows: nLeft}, node{column: -1, rows: parent.n - nLeft})
-	p := &t.nodes[parent.node]
-	p.column, p.code, p.missingLeft, p.gain = int32(s.column), s.code, s.missingLeft, s.gain
 	p.left, p.right = at, at+1
+	t.nodes = append(t.nodes, node{split: split{column: -1}, rows: nLeft}, node{split: split{column: -1}, rows: parent.n - nLeft})
 
-	left := leaf{node: at, start: lo, n: nLeft, sum: s.left}
-	right := leaf{node: at + 1, start: lo + nLeft, n: parent.n - nLeft,
+	left := leaf{node: at, depth: parent.depth + 1, start: lo, n: nLeft, sum: s.left}
+	right := leaf{node: at + 1, depth: parent.depth + 1, start: lo + nLeft, n: parent.n - nLeft,
 		sum: sums{parent.sum.g - s.left.g, parent.sum.h - s.left.h}}
+	g.limits.pass(&parent, &left, &right, g.L2, f.quantumG, f.quantumH)
 
-	// The last split of a tree, and leaves too small to split again, need no histogram.
+	// The last split of a tree, and leaves that may not be split again, need no histogram.
 	last := len(t.leaves)+1 == g.Leaves
-	if last || (left.n < 2*g.MinLeaf && right.n < 2*g.MinLeaf) {
+	if last || (!f.divisible(&left) && !f.divisible(&right)) {
 		g.arena.give(parent.hist)
 	} else {
 		small, large := &left, &right
 		if left.n > right.n {
 			small, large = large, small
 		}
-		a, b := small.start, small.start+small.n
-		small.hist = g.arena.build(g.data, g.rows[a:b], g.grads[a:b], g.workers)
-		large.hist = parent.hist.sibling(small.hist, large.n, g.arena)
-		findSplit(large, g.data, lim, g.workers)
-		findSplit(small, g.data, lim, g.workers)
+		small.hist = g.build(small)
+		if parent.hist.empty() {
+			large.hist = g.build(large)
+		} else {
+			large.hist = parent.hist.sibling(small.hist, large.n, g.arena)
+		}
+		f.find(large, g.workers)
+		f.find(small, g.workers)
+		for _, l := range [2]*leaf{small, large} {
+			if l.split.gain <= 0 || g.arena.full() {
+				g.arena.give(l.hist)
+				l.hist = histogram{}
+			}
+		}
 	}
 	t.leaves[i] = left
 	t.leaves = append(t.leaves, right)
 }
 
-// partition moves the rows of [lo, hi) that go left to the front, keeping the order on both sides, and returns how many
-// they are.
-func (g *grower) partition(lo, hi int, s split) int {
-	codes := g.data.byCol[s.column]
-	// Codes are compared after subtracting first: 1 turns missing into 255, which goes right.
-	first := uint8(1)
-	if s.missingLeft {
-		first = 0
-	}
-	last := s.code - first
-	n := hi - lo
-	pieces := 1
-	if g.workers > 1 && n >= 2*shardRows {
-		pieces = min(g.workers, n/shardRows)
-	}
-	lefts := make([]int, pieces)
-	shard.Run(g.workers, pieces, func(_, p int) {
-		a, b := lo+n*p/pieces, lo+n*(p+1)/pieces
-		lefts[p] = partitionRows(codes, first, last, g.rows[a:b], g.grads[a:b], g.spareRows[a:b], g.spareGrads[a:b])
-	})
-	to := lo
-	for p, k := range lefts {
-		a := lo + n*p/pieces
-		if to != a {
-			copy(g.rows[to:], g.rows[a:a+k])
-			copy(g.grads[to:], g.grads[a:a+k])
-		}
-		to += k
-	}
-	nLeft := to - lo
-	for p, k := range lefts {
-		a, b := lo+n*p/pieces, lo+n*(p+1)/pieces
-		copy(g.rows[to:], g.spareRows[a:b-k])
-		copy(g.grads[to:], g.spareGrads[a:b-k])
-		to += b - a - k
-	}
-	return nLeft
+func (g *grower) build(l *leaf) histogram {
+	return g.arena.build(g.data, g.rows[l.start:l.start+l.n], l.n, g.workers)
 }
 
-// partitionRows keeps the rows that go left at the front of rows and grads and puts the others at the front of the
-// spare slices. Every row is written to both sides and one of the two positions advances, so that there is no branch
-// to mispredict.
-func partitionRows(codes []uint8, first, last uint8, rows []uint32, grads []int64, spareRows []uint32, spareGrads []int64) int {
-	grads = grads[:len(rows)]
-	spareRows = spareRows[:len(rows)]
-	spareGrads = spareGrads[:len(rows)]
-	l, r := 0, 0
-	for i, row := range rows {
-		q := grads[i]
-		left := 0
-		if codes[row]-first <= last {
-			left = 1
+// sides is the slot codes that a split sends left.
+func sides(s *split, col *bins.Column, codes int) (left codeSet) {
+	if col.Place == nil {
+		for code := range codes {
+			if s.goesLeft(uint8(code)) {
+				left.add(uint8(code))
+			}
 		}
-		rows[l], grads[l] = row, q
-		spareRows[r], spareGrads[r] = row, q
-		l += left
-		r += 1 - left
+		return left
 	}
-	return l
+	// Codes of the bundle's other columns go where the default code does.
+	if s.goesLeft(col.Default) {
+		for code := range codes {
+			left.add(uint8(code))
+		}
+	}
+	for code, p := range col.Place {
+		if p == 0 {
+			continue
+		}
+		if s.goesLeft(uint8(code)) {
+			left.add(p)
+		} else {
+			left[p>>6] &^= 1 << (p & 63)
+		}
+	}
+	return left
 }
 
-// find is the leaf node of a row that was not in the bag, by its codes.
-func (t *growing) find(codes []uint8) int32 {
+// find is the leaf node of a row that was not in the bag, by its record.
+func (t *growing) find(record []uint8) int32 {
 	n := int32(0)
-	for t.nodes[n].column >= 0 {
+	for t.nodes[n].split.column >= 0 {
 		nd := &t.nodes[n]
-		code := codes[nd.column]
-		if left := code <= nd.code && code > 0 || code == 0 && nd.missingLeft; left {
+		if nd.sides.has(record[nd.slot]) {
 			n = nd.left
 		} else {
 			n = nd.right
 		}
 	}
 	return n
+}
+
+// queue is the leaves that can be split, the one with the greatest gain on top and of equal ones the lowest index.
+type queue struct {
+	leaves *[]leaf
+	heap   []int
+}
+
+func (q *queue) before(a, b int) bool {
+	x, y := (*q.leaves)[a].split.gain, (*q.leaves)[b].split.gain
+	return x > y || x == y && a < b
+}
+
+// best is the leaf on top, -1 when none can be split.
+func (q *queue) best() int {
+	if len(q.heap) == 0 {
+		return -1
+	}
+	return q.heap[0]
+}
+
+func (q *queue) push(leaf int) {
+	if (*q.leaves)[leaf].split.gain <= 0 {
+		return
+	}
+	q.heap = append(q.heap, leaf)
+	for i := len(q.heap) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !q.before(q.heap[i], q.heap[up]) {
+			return
+		}
+		q.heap[i], q.heap[up] = q.heap[up], q.heap[i]
+		i = up
+	}
+}
+
+func (q *queue) pop() int {
+	top := q.heap[0]
+	n := len(q.heap) - 1
+	q.heap[0] = q.heap[n]
+	q.heap = q.heap[:n]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= n {
+			return top
+		}
+		if child+1 < n && q.before(q.heap[child+1], q.heap[child]) {
+			child++
+		}
+		if !q.before(q.heap[child], q.heap[i]) {
+			return top
+		}
+		q.heap[i], q.heap[child] = q.heap[child], q.heap[i]
+		i = child
+	}
 }

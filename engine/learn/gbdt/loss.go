@@ -3,6 +3,7 @@ package gbdt
 import (
 	"math"
 
+	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 )
@@ -257,18 +258,33 @@ func larger(most [2]float64, g, h float64) [2]float64 {
 	return most
 }
 
-// quantise writes the packed gradients for the tree of output k. The scale comes from maxima over the rows. Weighted
-// rows and regression targets can be far smaller than the largest one, so there each is rounded up or down by a hash
-// of its number, which leaves sums unbiased; otherwise rounding is to nearest.
-func (l *loss) quantise(packed []int64, k int, key uint64) {
-	n := len(l.y)
-	blocks := len(l.losses)
+// gradients makes the gradients those of output k.
+func (l *loss) gradients(k int) {
 	if l.task == learner.Multiclass {
-		shard.Run(l.workers, blocks, func(_, b int) {
-			lo, hi := shard.Bounds(b, n, lossBlock)
+		shard.Run(l.workers, len(l.losses), func(_, b int) {
+			lo, hi := shard.Bounds(b, len(l.y), lossBlock)
 			l.maxima[b] = l.classBlock(k, lo, hi)
 		})
 	}
+}
+
+// measure takes the maxima anew after gradients were changed.
+func (l *loss) measure() {
+	shard.Run(l.workers, len(l.losses), func(_, b int) {
+		lo, hi := shard.Bounds(b, len(l.y), lossBlock)
+		var most [2]float64
+		for i := lo; i < hi; i++ {
+			most = larger(most, float64(l.grads[2*i]), float64(l.grads[2*i+1]))
+		}
+		l.maxima[b] = most
+	})
+}
+
+// quantise gives the grower's rows their gradients. The scale comes from maxima over the rows. Weighted
+// rows and regression targets can be far smaller than the largest one, so there each is rounded up or down by a hash
+// of its number, which leaves sums unbiased; otherwise rounding is to nearest.
+func (l *loss) quantise(g *grower, key uint64) {
+	n := len(l.y)
 	var most [2]float64
 	for _, m := range l.maxima {
 		most[0], most[1] = max(most[0], m[0]), max(most[1], m[1])
@@ -277,20 +293,17 @@ func (l *loss) quantise(packed []int64, k int, key uint64) {
 	scaleG, scaleH := scaleFor(most[0]), scaleFor(most[1])
 	l.quantumG, l.quantumH = 1/scaleG, 1/scaleH
 	dither := l.weights != nil || l.task == learner.Regression
-	shard.Run(l.workers, blocks, func(_, b int) {
+	shard.Run(l.workers, len(l.losses), func(_, b int) {
 		lo, hi := shard.Bounds(b, n, lossBlock)
-		grads := l.grads[2*lo : 2*hi]
-		out := packed[lo:hi]
 		up, upH := 0.5, 0.5
-		for i := range out {
+		for i := lo; i < hi; i++ {
 			if dither {
-				r := mix(key, uint64(lo+i), 0)
+				r := bins.Mix(key, uint64(i), 0)
 				up, upH = float64(r>>40)/(1<<24), float64(r&(1<<24-1))/(1<<24)
 			}
 			// Truncating a positive number is the floor that rounding needs.
-			g := int64(float64(float64(grads[2*i])*scaleG)+(gradMax+1)+up) - (gradMax + 1)
-			h := int64(float64(float64(grads[2*i+1])*scaleH) + upH)
-			out[i] = pack(g, h)
+			g.set(i, int64(float64(float64(l.grads[2*i])*scaleG)+(gradMax+1)+up)-(gradMax+1),
+				int64(float64(float64(l.grads[2*i+1])*scaleH)+upH))
 		}
 	})
 }
@@ -331,7 +344,7 @@ func (l *loss) update(t *growing, k int, g *grower, l2, rate float64, bagged boo
 	}
 	for i := range t.leaves {
 		if h := totals[i].h + l2; h > 0 {
-			t.nodes[t.leaves[i].node].value = -rate * totals[i].g / h
+			t.nodes[t.leaves[i].node].value = rate * t.leaves[i].bounds.clip(-totals[i].g/h)
 		}
 	}
 	if bagged {
@@ -347,11 +360,11 @@ func (l *loss) update(t *growing, k int, g *grower, l2, rate float64, bagged boo
 }
 
 // updateAll adds the tree to every row's margin by walking down it: rows outside the bag are in no leaf's stretch.
-func (l *loss) updateAll(t *growing, k int, d *binned) {
+func (l *loss) updateAll(t *growing, k int, d *bins.Set) {
 	shard.Run(l.workers, len(l.losses), func(_, b int) {
-		lo, hi := shard.Bounds(b, d.rows, lossBlock)
+		lo, hi := shard.Bounds(b, d.Rows, lossBlock)
 		for i := lo; i < hi; i++ {
-			leaf := t.find(d.byRow[i*d.stride : (i+1)*d.stride])
+			leaf := t.find(d.Records[i*d.Stride : (i+1)*d.Stride])
 			l.margins[i*l.outputs+k] += t.nodes[leaf].value
 		}
 	})
