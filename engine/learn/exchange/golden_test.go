@@ -1,0 +1,156 @@
+package exchange
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"math"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/table"
+)
+
+// goldenCase is a model of another library and what that library predicts (testdata/make.py).
+type goldenCase struct {
+	Name, Format string
+	Model        string
+	Bytes        []byte
+	X            [][]*float64
+	Want         [][]float64
+	Near         float64 // relative, and absolute below 1
+	Task         learner.Task
+	Categories   map[string][]string
+}
+
+func (c *goldenCase) file() []byte {
+	if c.Model != "" {
+		return []byte(c.Model)
+	}
+	return c.Bytes
+}
+
+// rows is X as one array; what is null is NaN.
+func (c *goldenCase) rows() []float64 {
+	var out []float64
+	for _, row := range c.X {
+		for _, v := range row {
+			if v == nil {
+				out = append(out, math.NaN())
+			} else {
+				out = append(out, *v)
+			}
+		}
+	}
+	return out
+}
+
+func goldenCases(t testing.TB) []goldenCase {
+	t.Helper()
+	f, err := os.Open("testdata/golden.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct{ Cases []goldenCase }
+	if err := json.NewDecoder(unzipped).Decode(&golden); err != nil {
+		t.Fatal(err)
+	}
+	return golden.Cases
+}
+
+// TestPredictsWhatTheLibraryPredicts reads every golden model and compares; then once more through Trimtab's own format.
+func TestPredictsWhatTheLibraryPredicts(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			m, info, err := Read(c.file())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Detect(c.file()); got != c.Format || info.Format != c.Format {
+				t.Errorf("the format is %q and %q, want %q", got, info.Format, c.Format)
+			}
+			if m.Task() != c.Task {
+				t.Errorf("the task is %s, want %s", m.Task(), c.Task)
+			}
+			for f, want := range c.Categories {
+				j, _ := strconv.Atoi(f)
+				if got := info.Categories; len(got) <= j || !equalTexts(got[j], want) {
+					t.Errorf("categories of feature %s are %v, want %v", f, got, want)
+				}
+			}
+			worst := c.compare(t, m)
+			t.Logf("largest difference %.2g of %.2g", worst, c.Near)
+
+			own, err := m.MarshalBinary()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := learn.Load(own)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := again.MarshalBinary()
+			if err != nil || !bytes.Equal(own, second) {
+				t.Errorf("the model is not the same after Trimtab's own format (%v)", err)
+			}
+		})
+	}
+}
+
+func equalTexts(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// compare holds predictions against the library's and gives the largest difference.
+func (c *goldenCase) compare(t *testing.T, m learner.Model) float64 {
+	t.Helper()
+	rows, k := len(c.X), m.Outputs()
+	if len(c.Want[0]) != k {
+		t.Fatalf("the model has %d outputs, want %d", k, len(c.Want[0]))
+	}
+	got := make([]float64, rows*k)
+	if wide, ok := m.(learner.Wide); ok {
+		wide.PredictWide(c.rows(), rows, got)
+	} else {
+		m.Predict(narrow(c.rows(), rows, m.Features()), got)
+	}
+	worst := 0.0
+	for i, want := range c.Want {
+		for j, w := range want {
+			d := math.Abs(got[i*k+j]-w) / max(1, math.Abs(w))
+			worst = max(worst, d)
+			if !(d <= c.Near) {
+				t.Errorf("row %d, output %d: %v, want %v", i, j, got[i*k+j], w)
+				if t.Failed() && i > 10 {
+					return worst
+				}
+			}
+		}
+	}
+	return worst
+}
+
+// narrow rounds rows to the matrix that models read.
+func narrow(x []float64, rows, cols int) *table.Matrix {
+	m := &table.Matrix{Rows: rows, Cols: cols, Data: make([]float32, len(x))}
+	for i, v := range x {
+		m.Data[i] = float32(v)
+	}
+	return m
+}

@@ -1,0 +1,20 @@
+package exchange
+
+import (
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+func readCatBoost(b []byte) (learner.Model, *Info, error) {
+	return nil, nil, fault.New(fault.NotSupported, "this format is not built yet")
+}
+func readONNX(b []byte) (learner.Model, *Info, error) {
+	return nil, nil, fault.New(fault.NotSupported, "this format is not built yet")
+}
+func isONNX(b []byte) bool { return false }
+func writeONNX(m learner.Model, names []string) ([]byte, error) {
+	return nil, fault.New(fault.NotSupported, "this format is not built yet")
+}
+func writeLightGBM(m learner.Model, names []string) ([]byte, error) {
+	return nil, fault.New(fault.NotSupported, "this format is not built yet")
+}

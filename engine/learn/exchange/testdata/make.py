@@ -1,0 +1,226 @@
+"""Makes golden.json.gz: small models of other libraries beside what those libraries predict.
+
+Run with the environment of test/oracle: .cache/oracle/bin/python engine/learn/exchange/testdata/make.py
+"""
+
+import base64
+import gzip
+import importlib.metadata
+import json
+import os
+import pathlib
+import tempfile
+
+import lightgbm
+import numpy as np
+import pandas
+import xgboost
+
+HERE = pathlib.Path(__file__).parent
+ROWS = 400
+CODES = 12  # categories of column d
+cases = []
+
+
+def data():
+    """Five columns: normal, normal with gaps, small whole numbers with zeros, category codes, skewed and positive."""
+    r = np.random.default_rng(7)
+    x = np.column_stack(
+        [
+            r.normal(size=ROWS),
+            np.where(r.random(ROWS) < 0.2, np.nan, r.normal(size=ROWS) * 3),
+            r.integers(-2, 5, ROWS),
+            r.integers(0, CODES, ROWS),
+            np.exp(2 * r.normal(size=ROWS)),
+        ]
+    ).astype(np.float64)
+    signal = (
+        np.sin(2 * x[:, 0]) + np.nan_to_num(x[:, 1], nan=2.0) / 3 + x[:, 2] / 2 + (x[:, 3] * 5 % CODES) / 4 + np.log(x[:, 4]) / 3
+    )
+    return x, signal + r.normal(size=ROWS) / 4
+
+
+X, SIGNAL = data()
+BINARY = (SIGNAL > np.median(SIGNAL)).astype(int)
+CLASSES = np.digitize(SIGNAL, np.quantile(SIGNAL, [0.3, 0.6]))
+POSITIVE = np.exp(SIGNAL / 4)
+COUNTS = np.floor(POSITIVE)
+GRADES = np.digitize(SIGNAL, np.quantile(SIGNAL, [0.5, 0.75, 0.9]))
+GROUPS = [20] * (ROWS // 20)
+NAMES = list("abcde")
+
+
+def frame(x, categorical):
+    f = pandas.DataFrame(x, columns=NAMES)
+    if categorical:
+        f["d"] = pandas.Categorical(np.floor(f["d"]).where(f["d"].between(0, CODES - 1)).astype("Int64"), categories=range(CODES))
+    return f
+
+
+def test_rows(thresholds=()):
+    """Rows of the training set, rows of edges, and a row beside each of some thresholds: (column, number)."""
+    nan, inf = float("nan"), float("inf")
+    edges = [
+        [nan] * 5,
+        [0.0] * 5,
+        [-0.0, 1e-36, 1e-35, 3.7, 1e-30],
+        [1e-20, -1e-36, 1e-40, 99, 0],
+        [1e38, -1e38, 1e9, -1, 1e300],
+        [0.1, nan, 0, nan, 2],
+        [0.1, 0.5, nan, 1e6, nan],
+    ]
+    r = np.random.default_rng(11)
+    rows = list(X[r.choice(ROWS, 24, replace=False)])
+    for column, t in list(thresholds)[:24]:
+        for v in (t, np.nextafter(t, -inf), np.nextafter(t, inf), float(np.nextafter(np.float32(t), np.float32(-inf)))):
+            row = X[r.integers(ROWS)].copy()
+            row[column] = v
+            rows.append(row)
+    return np.array(edges + rows)
+
+
+def add(name, form, blob, x, want, near, **more):
+    want = np.asarray(want, dtype=np.float64).reshape(len(x), -1)
+    if not np.isfinite(want).all():
+        raise ValueError(f"{name} predicts what is not a number")
+    case = {
+        "name": name,
+        "format": form,
+        "model": blob if isinstance(blob, str) else "",
+        "bytes": "" if isinstance(blob, str) else base64.b64encode(blob).decode(),
+        "x": [[None if v != v else float(v) for v in row] for row in x],
+        "want": want.tolist(),
+        "near": near,
+    }
+    cases.append(case | more)
+
+
+def lightgbm_thresholds(booster):
+    out = []
+    for tree in booster.dump_model()["tree_info"]:
+        todo = [tree["tree_structure"]]
+        while todo:
+            node = todo.pop()
+            if "split_feature" in node:
+                if node["decision_type"] == "<=":
+                    out.append((node["split_feature"], node["threshold"]))
+                todo += [node["left_child"], node["right_child"]]
+    return out
+
+
+def lightgbm_case(name, params, y, rounds=6, x=X, categorical=False, **more):
+    base = {"verbose": -1, "num_threads": 1, "num_leaves": 7, "min_data_in_leaf": 5, "min_data_per_group": 5, "cat_smooth": 1, "seed": 3}
+    extra = {k: more.pop(k) for k in ("group", "weight") if k in more}
+    booster = lightgbm.train(
+        base | params, lightgbm.Dataset(frame(x, categorical) if categorical == "pandas" else x, y, feature_name=NAMES, categorical_feature=[3] if categorical is True else "auto", **extra), rounds
+    )
+    rows = test_rows(lightgbm_thresholds(booster))
+    want = booster.predict(frame(rows, True) if categorical == "pandas" else rows)
+    add("lightgbm " + name, "lightgbm", booster.model_to_string(), rows, want, 1e-12, **more)
+
+
+def lightgbm_cases():
+    lightgbm_case("regression", {"objective": "regression"}, SIGNAL, task="regression")
+    for objective in ("regression_l1", "huber", "fair", "quantile", "mape"):
+        lightgbm_case(objective, {"objective": objective}, SIGNAL, rounds=3, task="regression")
+    for objective in ("poisson", "gamma", "tweedie"):
+        lightgbm_case(objective, {"objective": objective}, POSITIVE, rounds=3, task="regression")
+    lightgbm_case("squared", {"objective": "regression", "reg_sqrt": True}, SIGNAL, rounds=3, task="regression")
+    lightgbm_case("binary", {"objective": "binary", "sigmoid": 1.7}, BINARY, task="binary")
+    lightgbm_case("binary of a large forest of stumps", {"objective": "binary", "num_leaves": 2}, BINARY, rounds=40, task="binary")
+    lightgbm_case("multiclass", {"objective": "multiclass", "num_class": 3}, CLASSES, task="multiclass")
+    lightgbm_case("one against all", {"objective": "multiclassova", "num_class": 3, "sigmoid": 0.8}, CLASSES, rounds=3, task="multiclass")
+    lightgbm_case("cross entropy", {"objective": "cross_entropy"}, BINARY * 0.8 + 0.1, rounds=3, task="regression")
+    lightgbm_case("cross entropy lambda", {"objective": "cross_entropy_lambda"}, BINARY * 0.8 + 0.1, rounds=3, task="regression")
+    lightgbm_case("lambdarank", {"objective": "lambdarank"}, GRADES, group=GROUPS, rounds=3, task="ranking")
+    lightgbm_case("rank xendcg", {"objective": "rank_xendcg"}, GRADES, group=GROUPS, rounds=3, task="ranking")
+    lightgbm_case("random forest", {"objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "feature_fraction": 0.7}, BINARY, rounds=7, task="binary")
+    lightgbm_case("multiclass random forest", {"objective": "multiclass", "num_class": 3, "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}, CLASSES, rounds=5, task="multiclass")
+    lightgbm_case("dart", {"objective": "binary", "boosting": "dart", "drop_rate": 0.5}, BINARY, task="binary")
+    lightgbm_case("zero as missing", {"objective": "regression", "zero_as_missing": True}, SIGNAL, task="regression")
+    lightgbm_case("nothing is missing", {"objective": "regression", "use_missing": False}, SIGNAL, task="regression")
+    lightgbm_case("categories", {"objective": "binary", "max_cat_to_onehot": 1}, BINARY, categorical=True, task="binary")
+    lightgbm_case("categories one by one", {"objective": "regression", "max_cat_to_onehot": 32}, SIGNAL, categorical=True, task="regression")
+    lightgbm_case("pandas categories", {"objective": "multiclass", "num_class": 3, "max_cat_to_onehot": 1}, CLASSES, categorical="pandas", task="multiclass", categories={"3": [str(i) for i in range(CODES)]})
+    lightgbm_case("nothing to split", {"objective": "binary"}, np.r_[0, np.ones(ROWS - 1)], x=np.zeros_like(X), rounds=2, task="binary")
+    squares = {"objective": lambda p, d: (p - d.get_label(), np.ones_like(p))}
+    lightgbm_case("an objective of the user's", squares, SIGNAL, rounds=3, task="regression")
+
+
+def xgboost_thresholds(booster):
+    out = []
+    for text in booster.get_dump(dump_format="json"):
+        todo = [json.loads(text)]
+        while todo:
+            node = todo.pop()
+            if "split" in node:
+                if not isinstance(node["split_condition"], list):
+                    out.append((NAMES.index(node["split"]), float(node["split_condition"])))
+                todo += node["children"]
+    return out
+
+
+def xgboost_case(name, params, y, rounds=5, form="json", categorical=False, x=X, near=2e-6, linear=False, **more):
+    extra = {k: more.pop(k) for k in ("group", "label_lower_bound", "label_upper_bound") if k in more}
+
+    def matrix(rows, **kw):
+        types = ["float", "float", "float", "c" if categorical else "float", "float"]
+        return xgboost.DMatrix(frame(rows, True) if categorical == "pandas" else rows, feature_names=NAMES, feature_types=None if categorical == "pandas" else types, enable_categorical=True, **kw)
+
+    booster = xgboost.train({"nthread": 1, "max_depth": 3, "seed": 3} | params, matrix(x, label=y, **extra), rounds)
+    rows = test_rows([] if linear else xgboost_thresholds(booster))
+    rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e38]
+    if categorical:  # a code that the matrix refuses
+        rows = rows[~(rows[:, 3] < 0)]
+    if linear:
+        rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e5]
+    want = booster.predict(matrix(rows), strict_shape=True)
+    add("xgboost " + name, "xgboost", booster.save_raw(form).decode() if form == "json" else bytes(booster.save_raw(form)), rows, want, near, **more)
+
+
+def xgboost_cases():
+    xgboost_case("squared error", {"objective": "reg:squarederror"}, SIGNAL, task="regression")
+    xgboost_case("exact", {"objective": "reg:squarederror", "tree_method": "exact"}, SIGNAL, form="ubj", task="regression")
+    for objective in ("reg:absoluteerror", "reg:pseudohubererror"):
+        xgboost_case(objective, {"objective": objective}, SIGNAL, rounds=3, task="regression")
+    xgboost_case("several quantiles", {"objective": "reg:quantileerror", "quantile_alpha": [0.1, 0.5, 0.9]}, SIGNAL, rounds=2, task="regression")
+    xgboost_case("reg:logistic", {"objective": "reg:logistic"}, BINARY * 0.8 + 0.1, rounds=3, task="regression")
+    xgboost_case("binary", {"objective": "binary:logistic"}, BINARY, task="binary")
+    xgboost_case("binary as ubj, leaf by leaf", {"objective": "binary:logistic", "grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0, "base_score": 0.3}, BINARY, form="ubj", task="binary")
+    xgboost_case("margins", {"objective": "binary:logitraw", "base_score": 0.3}, BINARY, rounds=3, task="regression")
+    xgboost_case("hinge", {"objective": "binary:hinge"}, BINARY, rounds=3, task="binary")
+    for objective, y in (("count:poisson", COUNTS), ("reg:gamma", POSITIVE), ("reg:tweedie", POSITIVE), ("survival:cox", POSITIVE)):
+        xgboost_case(objective, {"objective": objective}, y, rounds=3, task="regression")
+    xgboost_case("survival:aft", {"objective": "survival:aft"}, POSITIVE, rounds=3, label_lower_bound=POSITIVE, label_upper_bound=POSITIVE * 1.5, task="regression")
+    xgboost_case("softprob", {"objective": "multi:softprob", "num_class": 3}, CLASSES, rounds=3, task="multiclass")
+    xgboost_case("softprob from one base score", {"objective": "multi:softprob", "num_class": 3, "base_score": 0.5}, CLASSES, rounds=2, form="ubj", task="multiclass")
+    xgboost_case("vector leaves", {"objective": "multi:softprob", "num_class": 3, "multi_strategy": "multi_output_tree", "tree_method": "hist"}, CLASSES, rounds=3, form="ubj", task="multiclass")
+    two = np.column_stack([SIGNAL, -2 * X[:, 0]])
+    xgboost_case("two targets", {"objective": "reg:squarederror", "multi_strategy": "multi_output_tree", "tree_method": "hist"}, two, rounds=3, task="regression")
+    xgboost_case("two targets, a tree for each", {"objective": "reg:squarederror"}, two, rounds=3, task="regression")
+    for objective in ("rank:pairwise", "rank:ndcg"):
+        xgboost_case(objective, {"objective": objective}, GRADES, rounds=3, group=GROUPS, task="ranking")
+    xgboost_case("dart", {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.5}, BINARY, task="binary")
+    xgboost_case("dart as ubj", {"objective": "multi:softprob", "num_class": 3, "booster": "dart", "rate_drop": 0.5}, CLASSES, form="ubj", rounds=4, task="multiclass")
+    xgboost_case("forests", {"objective": "binary:logistic", "num_parallel_tree": 4, "subsample": 0.5}, BINARY, rounds=2, task="binary")
+    xgboost_case("categories", {"objective": "binary:logistic", "max_cat_to_onehot": 1}, BINARY, categorical=True, task="binary")
+    xgboost_case("categories one by one", {"objective": "reg:squarederror", "max_cat_to_onehot": 32}, SIGNAL, categorical=True, form="ubj", task="regression")
+    xgboost_case("pandas categories", {"objective": "reg:squarederror", "max_cat_to_onehot": 2}, SIGNAL, categorical="pandas", task="regression", categories={"3": [str(i) for i in range(CODES)]})
+    xgboost_case("pruned", {"objective": "reg:squarederror", "tree_method": "exact", "gamma": 8, "max_depth": 5}, SIGNAL, rounds=3, task="regression")
+    xgboost_case("linear", {"objective": "reg:squarederror", "booster": "gblinear"}, SIGNAL, linear=True, near=1e-5, task="regression")
+    xgboost_case("linear binary", {"objective": "binary:logistic", "booster": "gblinear"}, BINARY, linear=True, near=1e-5, form="ubj", task="binary")
+    xgboost_case("linear softprob", {"objective": "multi:softprob", "num_class": 3, "booster": "gblinear"}, CLASSES, linear=True, near=1e-5, task="multiclass")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        lightgbm_cases()
+        xgboost_cases()
+    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "numpy", "pandas")}
+    text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases})
+    (HERE / "golden.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    print(len(cases), "cases,", (HERE / "golden.json.gz").stat().st_size, "bytes")
+
+
+main()
