@@ -42,11 +42,13 @@ type Column struct {
 
 // Schema is what a table must hold for a model, and how its cells become numbers.
 type Schema struct {
-	Label   string       `json:"label"`
-	Task    learner.Task `json:"task"`
-	Classes []string     `json:"classes,omitempty"` // sorted: as numbers when all are, else as texts
-	Query   string       `json:"query,omitempty"`
-	Columns []Column     `json:"columns"`
+	Label string `json:"label"`
+	// LabelKind is what the label's cells were in training.
+	LabelKind table.Kind   `json:"label_kind"`
+	Task      learner.Task `json:"task"`
+	Classes   []string     `json:"classes,omitempty"` // sorted: as numbers when all are, else as texts
+	Query     string       `json:"query,omitempty"`
+	Columns   []Column     `json:"columns"`
 
 	classes map[string]int
 }
@@ -72,7 +74,7 @@ func Infer(t *table.Table, label string, h Hints) (*Schema, error) {
 	if y == nil {
 		return nil, missingColumn(t, label, "the label")
 	}
-	s := &Schema{Label: label, Task: h.Task, Query: h.Query}
+	s := &Schema{Label: label, LabelKind: y.Kind, Task: h.Task, Query: h.Query}
 	if s.Task == "" {
 		s.Task = taskOf(y)
 		if h.Query != "" {
@@ -402,10 +404,16 @@ func part(name string, micros float64) float32 {
 }
 
 // Labels are the labels of a table as learners read them, and the rows that have one.
-func (s *Schema) Labels(t *table.Table) (y []float64, rows []int, err error) {
-	c := t.Column(s.Label)
+func (s *Schema) Labels(t *table.Table) (y []float64, rows []int, err error) { return s.LabelsOf(t, s.Label) }
+
+// LabelsOf is Labels for a column of another name.
+func (s *Schema) LabelsOf(t *table.Table, label string) (y []float64, rows []int, err error) {
+	c := t.Column(label)
 	if c == nil {
-		return nil, nil, missingColumn(t, s.Label, "the label")
+		return nil, nil, missingColumn(t, label, "the label")
+	}
+	if s.classes == nil {
+		s.index()
 	}
 	for i := range c.Len() {
 		if c.IsNull(i) {
@@ -421,14 +429,14 @@ func (s *Schema) Labels(t *table.Table) (y []float64, rows []int, err error) {
 			}
 			v = float64(k)
 		case c.Kind == table.String:
-			return nil, nil, fault.New(fault.Invalid, "the label %q holds texts, such as %q; task %s needs numbers", s.Label, c.Strings[i], s.Task)
+			return nil, nil, fault.New(fault.Invalid, "the label %q holds texts, such as %q; task %s needs numbers", label, c.Strings[i], s.Task)
 		default:
 			v = c.Floats[i]
 		}
 		y, rows = append(y, v), append(rows, i)
 	}
 	if len(y) == 0 {
-		return nil, nil, fault.New(fault.Invalid, "the label %q is empty in every row", s.Label)
+		return nil, nil, fault.New(fault.Invalid, "the label %q is empty in every row", label)
 	}
 	return y, rows, nil
 }
