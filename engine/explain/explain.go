@@ -13,6 +13,7 @@ package explain
 import (
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -38,8 +39,9 @@ type explainer interface {
 	bytes() int
 }
 
-// New prepares a model of trees or a linear one. Other kinds are fault.NotSupported, and so are trees that do not say
-// how many training rows went each way, without which nothing can be expected of a feature that is not known.
+// New prepares a model of trees, a linear one, or a preset's blend of those. Other kinds are fault.NotSupported, and so
+// are trees that do not say how many training rows went each way, without which nothing can be expected of a feature
+// that is not known.
 func New(m learner.Model) (*Explainer, error) {
 	e := &Explainer{features: m.Features(), outputs: m.Outputs()}
 	var err error
@@ -48,9 +50,11 @@ func New(m learner.Model) (*Explainer, error) {
 		e.explainer, e.expected, err = newTrees(&m.Ensemble)
 	case *linear.Model:
 		e.explainer, e.expected = newLinear(m)
+	case *preset.Model:
+		e.explainer, e.expected, err = newBlend(m)
 	default:
 		return nil, fault.New(fault.NotSupported, "a model of kind %q cannot be explained", m.Kind()).
-			WithHint("models of trees and linear models can be")
+			WithHint("models of trees, linear models and blends of both can be")
 	}
 	if err != nil {
 		return nil, err
