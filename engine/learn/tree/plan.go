@@ -2,7 +2,6 @@ package tree
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 )
 
@@ -50,16 +49,57 @@ type plan struct {
 // column is a feature that some tree compares.
 type column struct {
 	feature int
-	count   int       // of its distinct thresholds
-	wide    []float64 // the thresholds in ascending order, then NaN up to one less than a power of two
-	single  []float32 // for values of float32: the largest float32 not above each
-	rank    int       // its first byte column
-	mask    int       // place of its missing rows
-	code    int       // place of its categories; -1 when it has no category set
+	wide    []float64 // its distinct thresholds in ascending order
+
+	// Tables of the thresholds, a chunk each, and of what they are among values of float32: the largest float32 not
+	// above each.
+	wideTables   []rankTable[float64]
+	singleTables []rankTable[float32]
+
+	rank int // its first byte column
+	mask int // place of its missing rows
+	code int // place of its categories; -1 when it has no category set
 }
 
-// bytes is the number of the column's byte columns.
-func (c *column) bytes() int { return (c.count + chunk - 1) / chunk }
+// rankTable is ascending thresholds, at most chunk, in a form that ranks are found in by two looks at sixteen of them:
+// every sixteenth, then all of them; NaN, which is below nothing, fills up both.
+type rankTable[T float32 | float64] []T
+
+func newRankTable[T float32 | float64](thresholds []T) rankTable[T] {
+	t := make(rankTable[T], 16+16*(len(thresholds)/16+1))
+	for i := range t {
+		t[i] = T(math.NaN())
+	}
+	copy(t[16:], thresholds)
+	for i := 15; i < len(thresholds); i += 16 {
+		t[i/16] = thresholds[i]
+	}
+	return t
+}
+
+// rank is the number of thresholds below v.
+func (t rankTable[T]) rank(v T) uint8 {
+	a := below((*[16]T)(t), v)
+	return uint8(a*16 + below((*[16]T)(t[16+16*a:]), v))
+}
+
+// below is the number of the first fifteen below v.
+func below[T float32 | float64](t *[16]T, v T) int {
+	n := 0
+	if t[7] < v {
+		n = 8
+	}
+	if t[n+3] < v {
+		n += 4
+	}
+	if t[n+1] < v {
+		n += 2
+	}
+	if t[n] < v {
+		n++
+	}
+	return n
+}
 
 // part is a run of trees: one that is walked, or some whose cuts are computed together.
 type part struct {
@@ -181,19 +221,16 @@ func (b *planner) collect(leaves []int) {
 		c := &b.columns[i]
 		slices.Sort(c.wide)
 		c.wide = slices.Compact(c.wide)
-		c.count = len(c.wide)
-		size := 1<<bits.Len(uint(c.count)) - 1
-		c.wide = slices.Grow(c.wide, size-c.count)
-		c.single = make([]float32, size)
-		for j, v := range c.wide {
-			c.single[j] = Floor32(v)
-		}
-		for j := c.count; j < size; j++ {
-			c.wide = append(c.wide, math.NaN())
-			c.single[j] = float32(math.NaN())
+		for rest := c.wide; len(rest) > 0; rest = rest[min(chunk, len(rest)):] {
+			some := rest[:min(chunk, len(rest))]
+			single := make([]float32, len(some))
+			for j, v := range some {
+				single[j] = Floor32(v)
+			}
+			c.wideTables, c.singleTables = append(c.wideTables, newRankTable(some)), append(c.singleTables, newRankTable(single))
 		}
 		c.rank, c.mask = b.ranks, b.masks
-		b.ranks += c.bytes()
+		b.ranks += len(c.wideTables)
 		b.masks++
 		if c.code == 0 {
 			c.code = b.codes
@@ -224,7 +261,7 @@ func (b *planner) key(t *Tree, n int32) cutKey {
 	c := &b.columns[b.place[t.Feature[n]]-1]
 	right := !t.MissingLeft[n]
 	if !t.Categorical(n) {
-		at, _ := slices.BinarySearch(c.wide[:c.count], t.Threshold[n])
+		at, _ := slices.BinarySearch(c.wide, t.Threshold[n])
 		return cutKey{set: -1, rank: int32(c.rank + at/chunk), missingRight: right, cut: uint8(at % chunk)}
 	}
 	words := t.Words(n)
@@ -283,7 +320,7 @@ func (b *planner) cuts(p *part) {
 	slices.SortFunc(order, cutKey.compare)
 	mask := make([]int, b.ranks)
 	for _, c := range b.columns {
-		for j := c.rank; j < c.rank+c.bytes(); j++ {
+		for j := c.rank; j < c.rank+len(c.wideTables); j++ {
 			mask[j] = c.mask
 		}
 	}

@@ -207,7 +207,7 @@ func scoreBlock[T float32 | float64](s *Scorer, p *plan, data []T, rows int, dst
 			continue
 		}
 		c.fill(part)
-		scoreTrees(c, part, rows)
+		c.scoreTrees(part, rows)
 	}
 	k := len(s.e.Base)
 	for j := range k {

@@ -191,7 +191,12 @@ func same(t *testing.T, way string, got, want []float64, k int) {
 
 // kernels runs a test with each kernel that the processor has.
 func kernels(t *testing.T, do func(t *testing.T)) {
-	do(t)
+	t.Helper()
+	best := level
+	defer func() { level = best }()
+	for level = range levels {
+		do(t)
+	}
 }
 
 func TestRowDoesNotAllocate(t *testing.T) {

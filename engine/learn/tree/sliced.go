@@ -36,56 +36,65 @@ func quantise[T float32 | float64](p *plan, s *scratch, e *Ensemble, data []T, r
 	width := e.Features
 	for i := range p.columns {
 		c := &p.columns[i]
+		x := data[c.feature:]
 		zero := e.ZeroMissing != nil && e.ZeroMissing[c.feature]
-		var missing rowBits
-		if c.count > 0 {
-			quantiseColumn(s.ranks[c.rank*block:], thresholdsOf[T](c), &missing, data[c.feature:], width, rows, c.bytes(), zero)
+		look := zero || c.code >= 0
+		for j, t := range tablesOf[T](c) {
+			ranks := (*[block]uint8)(s.ranks[(c.rank+j)*block:])
+			if fillRanks(ranks, t, x, width, rows) {
+				look = true
+			}
+			if zero {
+				for i := range rows {
+					if v := float64(x[i*width]); max(v, -v) <= zeroMissing {
+						ranks[i] = 0
+					}
+				}
+			}
 		}
 		if c.code >= 0 {
 			codes := s.codes[c.code*block:][:block]
 			for i := range rows {
-				v := float64(data[i*width+c.feature])
-				codes[i] = category(v)
-				if v != v || zero && max(v, -v) <= zeroMissing {
-					missing[i/64] |= 1 << (i % 64)
-				}
+				codes[i] = category(float64(x[i*width]))
 			}
 		}
-		s.masks[c.mask] = missing
+		s.masks[c.mask] = rowBits{}
+		if look {
+			s.masks[c.mask] = missingRows(x, width, rows, zero)
+		}
 	}
 }
 
-// thresholdsOf is the column's thresholds for values of type T.
-func thresholdsOf[T float32 | float64](c *column) []T {
-	var t any = c.wide
-	if _, ok := t.([]T); !ok {
-		t = c.single
+// tablesOf is the column's tables for values of type T.
+func tablesOf[T float32 | float64](c *column) []rankTable[T] {
+	var t any = c.wideTables
+	if _, ok := t.([]rankTable[T]); !ok {
+		t = c.singleTables
 	}
-	return t.([]T)
+	return t.([]rankTable[T])
 }
 
-// quantiseColumn writes the ranks of a column whose values stand width apart: the number of thresholds below each,
-// found by halving without a branch.
-func quantiseColumn[T float32 | float64](ranks []uint8, thresholds []T, missing *rowBits, data []T, width, rows, bytes int, zero bool) {
-	first := (len(thresholds) + 1) / 2
+// missingRows is the rows whose value, width apart, is missing; with zero also those whose value is next to zero.
+func missingRows[T float32 | float64](data []T, width, rows int, zero bool) rowBits {
+	var m rowBits
+	for i := range rows {
+		v := float64(data[i*width])
+		if v != v || zero && max(v, -v) <= zeroMissing {
+			m[i/64] |= 1 << (i % 64)
+		}
+	}
+	return m
+}
+
+// rankRows writes the ranks of values that stand width apart and reports whether one is NaN.
+func rankRows[T float32 | float64](ranks *[block]uint8, t rankTable[T], data []T, width, rows int) bool {
+	nan := false
 	for i := range rows {
 		v := data[i*width]
-		at := 0
-		for half := first; half > 0; half /= 2 {
-			next := at + half
-			if thresholds[next-1] < v {
-				at = next
-			}
-		}
-		if v != v || zero && float64(max(v, -v)) <= zeroMissing {
-			missing[i/64] |= 1 << (i % 64)
-			at = 0
-		}
-		ranks[i] = uint8(min(at, chunk))
-		for b := 1; b < bytes; b++ {
-			ranks[b*block+i] = uint8(min(max(at-b*chunk, 0), chunk))
-		}
+		nan = nan || v != v
+		ranks[i] = t.rank(v)
 	}
+	return nan
 }
 
 // cutTables is the size of the tables that the cuts of a byte column are made from: rows whose upper four bits are
@@ -226,14 +235,14 @@ func (s *scratch) fill(p *part) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		if r.rank != last {
-			fillTables(&s.tables, (*[block]uint8)(s.ranks[r.rank*block:]))
+			s.fillTables((*[block]uint8)(s.ranks[r.rank*block:]))
 			last = r.rank
 		}
 		missing := &none
 		if r.mask >= 0 {
 			missing = &s.masks[r.mask]
 		}
-		fillCuts(s.cuts[r.first:], &s.tables, r.cuts, missing)
+		s.fillCuts(r, missing)
 	}
 	for i := range p.sets {
 		set := &p.sets[i]
