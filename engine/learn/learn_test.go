@@ -260,7 +260,8 @@ func TestRefusals(t *testing.T) {
 		"weights":    {learner: "gbdt", opt: learn.Options{Weights: []float64{1}}, message: "1 weights for 200 rows"},
 		"bad weight": {learner: "gbdt", opt: learn.Options{Weights: append(make([]float64, 199), -1)}, message: "weight of row 199 is -1"},
 		"no weight":  {learner: "gbdt", opt: learn.Options{Weights: make([]float64, 200)}, message: "every weight is 0"},
-		"patience":   {learner: "gbdt", params: learn.Params{"early_stopping_rounds": 5}, message: "needs validation rows", hint: "validation"},
+		"patience": {learner: "gbdt", task: learn.Regression, params: learn.Params{"early_stopping_rounds": 5},
+			set: learn.Set{X: table.NewMatrix(1, []string{"a"}), Y: []float64{1}}, message: "needs rows to hold out", hint: "validation rows"},
 		"validation": {learner: "gbdt", opt: learn.Options{Valid: &learn.Set{X: table.NewMatrix(1, []string{"a"}), Y: []float64{1}}}, message: "does not have the training set's shape"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,28 +1,30 @@
-// Package gbdt is histogram gradient boosting: binary (log loss), multiclass (softmax, one tree per class and round)
-// and regression (squared error). It owns its trees, their training and their evaluation; it must never know where a
+// Package gbdt is histogram gradient boosting for two classes and more, numbers and rankings, with the losses of
+// LightGBM or one of the user's. It owns the growing of trees and the losses that drive it; it must never know where a
 // matrix comes from or what its columns mean.
 //
 // The design, in the order the code runs:
 //
 //   - package bins codes the columns: 255 parts or categories and "missing". Codes are kept twice, by row for histograms
 //     and by column for splitting rows.
-//   - loss.go: gradients and hessians per row, quantised to 15 bits with a scale that is a maximum over rows and so does
-//     not depend on their order, and kept beside the row's codes (Shi et al., "Quantized Training of Gradient
-//     Boosting Decision Trees", arXiv:2207.09682, who use 2 to 5 bits).
-//   - histogram.go: one integer addition per row and column adds gradient and hessian; the larger sibling is the parent minus the smaller one.
-//     Integer sums are associative: any number of workers gives the same histogram, and so the same model, bit for bit.
+//   - objective.go, pointwise.go, classes.go, rank.go: gradients and hessians per row.
+//   - loss.go: they are quantised to 15 bits with a scale that is a maximum over rows and so does not depend on their
+//     order, and kept beside the row's codes (Shi et al., "Quantized Training of Gradient Boosting Decision Trees",
+//     arXiv:2207.09682, who use 2 to 5 bits).
+//   - histogram.go: one integer addition per row and column adds gradient and hessian; the larger sibling is the parent
+//     minus the smaller one. Integer sums are associative: any number of workers gives the same histogram, and so the
+//     same model, bit for bit.
 //   - split.go, category.go, constraints.go, grow.go: best-gain-first ("leaf-wise") growth with a learned side for missing
-//     values; leaf values are then renewed from the gradients before quantisation, summed in an order that is fixed by the data.
+//     values; leaf values are then renewed from the gradients before quantisation, summed in an order that is fixed by
+//     the data.
+//   - boost.go: the rounds; holdout.go: rows held out to know when to stop, and the model refitted on all.
 package gbdt
 
 import (
 	"context"
 	"math"
-	"sort"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
-	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -42,17 +44,44 @@ type Settings struct {
 	L2           float64 // penalty on leaf values; default 3
 	Subsample    float64 // share of rows drawn without replacement for each round; default 1
 	Colsample    float64 // share of columns drawn for each tree; default 1
-	Patience     int     // early_stopping_rounds: rounds without a better validation loss before stopping; default 0, off
 	Growth
-	Seed    uint64 // drives subsample and colsample; default: the run's seed
+	Seed    uint64 // drives sampling and the holdout; default: the run's seed
 	SeedSet bool
+
+	Objective    string  // one of Objectives; default auto, by the task
+	Alpha        float64 // of quantile: the quantile, default 0.9; of huber: where the loss turns straight, default 0.9
+	TweediePower float64 // of tweedie: the power of the variance, above 1 and below 2; default 1.5
+	Truncation   int     // of lambdarank: the places that count; default 30
+	Norm         bool    // of lambdarank: even out queries and distances; default true
+
+	ClassWeight    []float64 // weights of the classes by index, 1 beyond; default none
+	Balanced       bool      // class_weight: balanced, n / (K * rows of the class)
+	ScalePosWeight float64   // binary: factor on the weights of class 1; default 1
+
+	Patience   int     // early_stopping_rounds: rounds without a better validation metric before stopping; default 0, off
+	MinDelta   float64 // least change of the metric that counts as better; default 0
+	Metric     string  // one of Metrics; default loss
+	Validation float64 // validation_fraction: share of rows held out to stop early when none are given; default 0.1
+	Refit      bool    // after such a holdout, train on all rows for 1.1 times the best rounds; default true
+
+	Forest bool // boosting: rf, the mean of trees that do not know of each other, as LightGBM's
 }
 
-// Learner is a configured gradient boosting.
-type Learner struct{ Settings }
+// Learner is a configured gradient boosting. The fields after Settings cannot be written in a configuration file, and
+// Params do not have them.
+type Learner struct {
+	Settings
 
-// New reads the parameters rounds, leaves, bins, learning_rate, min_leaf, min_hessian, l2, subsample, colsample,
-// early_stopping_rounds, seed and those of Growth.
+	// CustomObjective replaces the one that Settings name.
+	CustomObjective Objective
+	// CustomMetric replaces the one that Settings name.
+	CustomMetric Metric
+	// Init is a model to go on from: its trees stay, Rounds are added. Training for 50 rounds and then for 50 more gives
+	// the bytes of 100 rounds, sampling or not, as long as the set, the other parameters and the seed are the same.
+	Init *tree.Model
+}
+
+// New reads the parameters, which the fields of Settings name.
 func New(p learner.Params) (*Learner, error) {
 	r := learner.NewReader(Name, p)
 	s := Settings{
@@ -65,14 +94,41 @@ func New(p learner.Params) (*Learner, error) {
 		L2:           r.Float("l2", 3, 0, math.MaxFloat64),
 		Subsample:    r.Float("subsample", 1, 1e-3, 1),
 		Colsample:    r.Float("colsample", 1, 1e-3, 1),
-		Patience:     r.Int("early_stopping_rounds", 0, 0, 100_000),
 		Growth:       readGrowth(r),
+
+		Objective:    r.Text("objective", auto, Objectives()...),
+		Alpha:        r.Float("alpha", 0.9, 1e-6, 1e25),
+		TweediePower: r.Float("tweedie_power", 1.5, 1.001, 1.999),
+		Truncation:   r.Int("truncation", 30, 1, math.MaxInt32),
+		Norm:         r.Bool("norm", true),
+
+		ScalePosWeight: r.Float("scale_pos_weight", 1, 1e-6, 1e6),
+
+		Patience:   r.Int("early_stopping_rounds", 0, 0, 100_000),
+		MinDelta:   r.Float("min_delta", 0, 0, math.MaxFloat64),
+		Metric:     readMetric(r, p),
+		Validation: r.Float("validation_fraction", 0.1, 1e-3, 0.9),
+		Refit:      r.Bool("refit", true),
+
+		Forest: r.Text("boosting", "gbdt", "gbdt", "rf") == "rf",
+	}
+	if s.Balanced = r.Is("class_weight", "balanced"); s.Balanced {
+		r.Text("class_weight", "")
+	} else {
+		s.ClassWeight = r.Floats("class_weight", nil, 0, maxClassWeight)
 	}
 	s.Seed, s.SeedSet = r.Seed()
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
-	return &Learner{s}, nil
+	if s.Objective == quantile && s.Alpha >= 1 {
+		return nil, fault.New(fault.Invalid, "gbdt: alpha of objective quantile must be below 1, not %v", s.Alpha)
+	}
+	if s.Forest && s.Subsample == 1 && s.Colsample == 1 && s.ColsampleByNode == 1 && !s.ExtraTrees && s.Sampling == "none" {
+		return nil, fault.New(fault.Invalid, "gbdt: boosting rf grows the same tree every round without sampling").
+			WithHint("set subsample or colsample below 1, as in subsample: 0.632")
+	}
+	return &Learner{Settings: s}, nil
 }
 
 // Name implements learner.Learner.
@@ -80,12 +136,25 @@ func (l *Learner) Name() string { return Name }
 
 // Params implements learner.Learner.
 func (l *Learner) Params() learner.Params {
+	boosting := "gbdt"
+	if l.Forest {
+		boosting = "rf"
+	}
 	p := learner.Params{
 		"rounds": l.Rounds, "leaves": l.Leaves, "bins": l.Bins, "learning_rate": l.LearningRate, "min_leaf": l.MinLeaf,
 		"min_hessian": l.MinHessian, "l2": l.L2, "subsample": l.Subsample, "colsample": l.Colsample,
-		"early_stopping_rounds": l.Patience,
+		"objective": l.Objective, "alpha": l.Alpha, "tweedie_power": l.TweediePower, "truncation": l.Truncation,
+		"norm": l.Norm, "scale_pos_weight": l.ScalePosWeight,
+		"early_stopping_rounds": l.Patience, "min_delta": l.MinDelta, "metric": l.Metric,
+		"validation_fraction": l.Validation, "refit": l.Refit, "boosting": boosting,
 	}
 	l.Growth.add(p)
+	switch {
+	case l.Balanced:
+		p["class_weight"] = "balanced"
+	case l.ClassWeight != nil:
+		p["class_weight"] = l.ClassWeight
+	}
 	if l.SeedSet {
 		p["seed"] = l.Seed
 	}
@@ -100,172 +169,77 @@ func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task,
 	if err := learner.CheckValid(opt.Valid, train, task, classes); err != nil {
 		return nil, err
 	}
-	if l.Patience > 0 && opt.Valid == nil {
-		return nil, fault.New(fault.Invalid, "gbdt: early_stopping_rounds needs validation rows").
-			WithHint("split off a validation part, or remove early_stopping_rounds")
-	}
-	b, err := newBooster(l.Settings, train, task, classes, opt)
+	r, err := l.plan(train, task, classes, opt)
 	if err != nil {
 		return nil, err
 	}
-	if opt.Ready != nil {
-		opt.Ready()
+	if l.Patience > 0 && opt.Valid == nil {
+		return r.holdOut(ctx)
+	}
+	b, err := newBooster(r, opt.Valid, nil)
+	if err != nil {
+		return nil, err
 	}
 	return b.run(ctx)
 }
 
-// booster is one training run.
-type booster struct {
+// plan is what a fit goes by, once checked.
+type plan struct {
 	Settings
-	train   learner.Set
-	task    learner.Task
-	outputs int
-	opt     learner.Options
-	workers int
-
-	data   *bins.Set
-	loss   *loss
-	grower *grower
-	base   []float64
-	trees  []tree.Tree
-	valid  *validation
+	train     learner.Set
+	weights   []float64 // of the classes too; nil for all ones
+	task      learner.Task
+	outputs   int
+	objective Objective
+	judge     Metric // nil for the loss
+	init      *tree.Model
+	opt       learner.Options
 }
 
-func newBooster(s Settings, train learner.Set, task learner.Task, classes int, opt learner.Options) (*booster, error) {
-	monotone, err := s.directions(train.X)
-	if err != nil {
+func (l *Learner) plan(train learner.Set, task learner.Task, classes int, opt learner.Options) (*plan, error) {
+	p := &plan{Settings: l.Settings, train: train, task: task, objective: l.CustomObjective, judge: l.CustomMetric, init: l.Init, opt: opt}
+	if !p.SeedSet {
+		p.Seed = opt.Seed
+	}
+	var err error
+	if p.objective == nil {
+		p.objective = l.objective(task)
+	}
+	if p.outputs, err = p.objective.Outputs(task, classes); err != nil {
 		return nil, err
 	}
-	interactions, err := s.together(train.X)
-	if err != nil {
+	if p.judge == nil {
+		if p.judge, err = l.metric(task); err != nil {
+			return nil, err
+		}
+	}
+	if p.weights, err = l.classWeights(train.Y, task, classes, opt.Weights); err != nil {
 		return nil, err
 	}
-	if !s.SeedSet {
-		s.Seed = opt.Seed
-	}
-	b := &booster{Settings: s, train: train, task: task, outputs: 1, opt: opt, workers: shard.Workers(opt.Workers)}
-	if task == learner.Multiclass {
-		b.outputs = classes
-	}
-	b.data = bins.Make(train.X, bins.Options{Bins: s.Bins, Workers: b.workers, Bundle: true, Records: true, Room: gradientRoom})
-	b.loss = newLoss(task, b.outputs, train.Y, opt.Weights, b.workers)
-	b.grower = newGrower(s, newConstraints(monotone, interactions, b.data), b.data, b.workers)
-	b.base = b.loss.base()
-	if opt.Valid != nil {
-		b.valid = newValidation(opt.Valid, task, b.base)
-	}
-	return b, nil
+	return p, p.checkInit()
 }
 
-func (b *booster) run(ctx context.Context) (learner.Model, error) {
-	best, bestRound := math.Inf(1), 0
-	report := b.opt.Progress != nil || b.opt.Curve != nil || b.opt.Prune != nil
-	b.loss.measured = report
-	b.loss.start(b.base)
-	for round := range b.Rounds {
-		if err := ctx.Err(); err != nil {
-			return nil, fault.Wrap(err, fault.Canceled, "training stopped after %d of %d rounds", round, b.Rounds)
-		}
-		bag := b.bag(round)
-		b.loss.prepare()
-		if report && round > 0 && b.report(round) {
-			return nil, learner.ErrPruned
-		}
-		for k := range b.outputs {
-			b.loss.gradients(k)
-			if b.Sampling == "goss" && float64(round) >= 1/b.LearningRate {
-				bag = oneSide(b.loss.grads, b.TopRate, b.OtherRate, bins.Mix(b.Seed, 0x676f7373, uint64(round*b.outputs+k)), b.workers)
-				b.loss.measure()
-			}
-			key := bins.Mix(b.Seed, uint64(round), uint64(k))
-			b.loss.quantise(b.grower, key)
-			g := b.grower.grow(bag, b.loss.quantumG, b.loss.quantumH, b.columns(round*b.outputs+k), key)
-			b.loss.update(g, k, b.grower, b.L2, b.LearningRate, bag != nil)
-			b.trees = append(b.trees, g.tree(b.data, k))
-			if b.valid != nil {
-				b.valid.add(&b.trees[len(b.trees)-1], k, b.workers)
-			}
-		}
-		if b.valid != nil {
-			if l := b.valid.measure(); l < best {
-				best, bestRound = l, round+1
-			} else if b.Patience > 0 && round+1-bestRound >= b.Patience {
-				break
-			}
-		}
-		if b.opt.Enough != nil && b.opt.Enough() {
-			break
-		}
+// checkInit refuses a model that cannot be gone on from, and a link that does not go with the task.
+func (p *plan) checkInit() error {
+	k := p.outputs
+	_, err := tree.NewModel(Name, p.task, tree.Ensemble{Features: p.train.X.Cols, Base: make([]float64, max(k, 0)), Link: p.objective.Link(), Scale: 1})
+	if err != nil {
+		return fault.New(fault.Invalid, "gbdt: objective %s has %d outputs of link %q, which do not go with a %s task", p.objective.Name(), k, p.objective.Link(), p.task)
 	}
-	if report {
-		b.loss.prepare()
-		b.report(len(b.trees) / b.outputs)
-	}
-	if b.Patience > 0 {
-		b.trees = b.trees[:max(bestRound, 1)*b.outputs]
-	}
-	return tree.NewModel(Name, b.task, tree.Ensemble{
-		Features: b.train.X.Cols, Names: b.train.X.Names, Base: b.base, Trees: b.trees,
-		Link: tree.LinkOf(b.task), Scale: 1, Single: true,
-	})
-}
-
-// report tells how the model stands after the rounds done, and returns whether to give up.
-func (b *booster) report(done int) (prune bool) {
-	train := b.loss.mean()
-	if b.opt.Progress != nil {
-		b.opt.Progress(done, b.Rounds, train)
-	}
-	valid := math.NaN()
-	if b.valid != nil {
-		valid = b.valid.last
-	}
-	if b.opt.Curve != nil {
-		b.opt.Curve(done, b.Rounds, train, valid)
-	}
-	return b.opt.Prune != nil && b.opt.Prune(done, b.Rounds, train, valid)
-}
-
-// bag is the rows drawn for a round in ascending order, or nil for all rows. A row is drawn by the hash of its number,
-// not by a running generator, so that no order of work can change the draw.
-func (b *booster) bag(round int) []uint32 {
-	if b.Subsample >= 1 {
+	m := p.init
+	if m == nil {
 		return nil
 	}
-	key := bins.Mix(b.Seed, 0x726f7773, uint64(round))
-	limit := uint64(b.Subsample * (1 << 53))
-	rows := make([]uint32, 0, int(float64(b.data.Rows)*b.Subsample*1.01)+64)
-	for i := range b.data.Rows {
-		if bins.Mix(key, uint64(i), 0)>>11 < limit {
-			rows = append(rows, uint32(i))
-		}
+	if m.Task() != p.task || m.Features() != p.train.X.Cols || len(m.Base) != k || m.Link != p.objective.Link() {
+		return fault.New(fault.Invalid, "gbdt: the model to go on from is for a %s task with %d features, %d outputs and link %s, and this is a %s task with %d, %d and %s",
+			m.Task(), m.Features(), len(m.Base), m.Link, p.task, p.train.X.Cols, k, p.objective.Link())
 	}
-	if len(rows) == 0 {
-		return nil
+	if m.Average != p.Forest {
+		return fault.New(fault.Invalid, "gbdt: boosting cannot go on from a forest, nor boosting rf from a boosted model").
+			WithHint("use the boosting of the model that is gone on from")
 	}
-	return rows
-}
-
-// columns is the columns drawn for a tree, those with the smallest hashes, or nil for all.
-func (b *booster) columns(tree int) []bool {
-	m := len(b.data.Columns)
-	keep := int(math.Ceil(b.Colsample * float64(m)))
-	if keep >= m {
-		return nil
+	if m.Scale != 1 || m.ZeroMissing != nil {
+		return fault.New(fault.Invalid, "gbdt: a model whose logistic link is scaled, or to which zero is missing, cannot be gone on from")
 	}
-	return smallest(m, keep, bins.Mix(b.Seed, 0x636f6c73, uint64(tree)))
-}
-
-// smallest marks the keep numbers of [0, n) with the smallest hashes.
-func smallest(n, keep int, key uint64) []bool {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	sort.Slice(order, func(a, b int) bool { return bins.Mix(key, uint64(order[a]), 0) < bins.Mix(key, uint64(order[b]), 0) })
-	out := make([]bool, n)
-	for _, i := range order[:keep] {
-		out[i] = true
-	}
-	return out
+	return nil
 }

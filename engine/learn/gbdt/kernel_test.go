@@ -1,6 +1,7 @@
 package gbdt
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -38,7 +39,10 @@ func dense(rows, columns int) learner.Set {
 
 func BenchmarkGradients(b *testing.B) {
 	set := dense(1<<17, 1)
-	l := newLoss(learner.Binary, 1, set.Y, nil, 1)
+	l, err := newLoss(logisticLoss{}, Rows{Y: set.Y, Outputs: 1}, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for i := range l.margins {
 		l.margins[i] = float64(set.X.Data[i])
 	}
@@ -83,4 +87,66 @@ func BenchmarkHistogram(b *testing.B) {
 
 func makeBins(x *table.Matrix) *bins.Set {
 	return bins.Make(x, bins.Options{Bins: 255, Workers: 1, Bundle: true, Records: true, Room: gradientRoom})
+}
+
+// Bundling changes neither splits nor values: the model is the one that columns with slots of their own give.
+func TestBundlesLoseNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	const families, levels = 6, 25
+	x := table.NewMatrix(4000, make([]string, families*levels+2))
+	y := make([]float64, x.Rows)
+	for i := range y {
+		row := x.Row(i)
+		for f := range families {
+			switch level := r.IntN(levels); {
+			case f == 0: // sparse numbers of several values, and gaps
+				row[level] = float32(1 + r.IntN(5))
+				if r.IntN(20) == 0 {
+					row[level] = float32(math.NaN())
+				}
+			default:
+				row[f*levels+level] = 1
+			}
+			y[i] += float64(row[f*levels+3]) - 2*float64(row[f*levels+9])
+		}
+		row[families*levels] = float32(r.NormFloat64())
+		row[families*levels+1] = float32(i % 3)
+		y[i] += float64(row[families*levels])
+		if y[i] != y[i] {
+			y[i] = 4
+		}
+	}
+	model := func(bundle bool) (string, int) {
+		l, err := New(learner.Params{"rounds": 8, "leaves": 60, "min_leaf": 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.plan(learner.Set{X: x, Y: y}, learner.Regression, 0, learner.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := newBooster(p, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.data = bins.Make(x, bins.Options{Bins: 255, Workers: 1, Bundle: bundle, Records: true, Room: gradientRoom})
+		b.grower = newGrower(b.Settings, &constraints{}, b.data, 1)
+		m, err := b.run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes, err := m.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(bytes), len(b.data.Slots)
+	}
+	plain, slots := model(false)
+	bundled, fewer := model(true)
+	if plain != bundled {
+		t.Error("the models differ")
+	}
+	if fewer*10 > slots {
+		t.Errorf("%d slots become %d", slots, fewer)
+	}
 }
