@@ -23,7 +23,10 @@ func (f *fitting) encode(step Step, c *fittingColumn) error {
 	}
 	switch step.Op {
 	case "ordinal":
-		c.ordinal()
+		c.ordinal(EncodeOrdinal)
+		return nil
+	case "category":
+		c.ordinal(EncodeCategory)
 		return nil
 	case "one_hot":
 		return c.oneHot(step)
@@ -78,8 +81,8 @@ func (c *fittingColumn) code(e *Encoder, i int) (code int, missing bool) {
 	return e.code(known, ok, x != x), x != x
 }
 
-func (c *fittingColumn) ordinal() {
-	e := c.categories(EncodeOrdinal, 0, math.MaxInt, false)
+func (c *fittingColumn) ordinal(op string) {
+	e := c.categories(op, 0, math.MaxInt, false)
 	out := make([]float64, len(c.missing))
 	for i := range out {
 		code, missing := c.code(e, i)

@@ -18,7 +18,7 @@ import (
 // The matrix holds the training rows. It equals Transform(train) except in target-encoded features, which are cross-fitted: the rows of each of five
 // folds get the means of the other four, so that no row sees its own label.
 //
-// A text input that no step encodes is ordinal, most frequent category first. A missing number that no step imputes stays NaN. Infinite
+// A text input that no step encodes is a category, the most frequent one with code 0. A missing number that no step imputes stays NaN. Infinite
 // values do not count in what is learned.
 func Fit(spec Spec, train *table.Table, y []float64, classes int) (*Fitted, *table.Matrix, error) {
 	if train.Rows == 0 {
@@ -46,7 +46,7 @@ func Fit(spec Spec, train *table.Table, y []float64, classes int) (*Fitted, *tab
 	for i := range f.columns {
 		c := &f.columns[i]
 		if c.Text && c.Encoder == nil {
-			c.ordinal()
+			c.ordinal(EncodeCategory)
 		}
 		fitted.columns = append(fitted.columns, c.Column)
 	}
@@ -171,11 +171,11 @@ func (f *fitting) applyTo(step Step, c *fittingColumn) error {
 	switch step.Op {
 	case "impute":
 		return c.impute(step)
-	case "one_hot", "ordinal", "target_encode":
+	case "one_hot", "ordinal", "category", "target_encode":
 		return f.encode(step, c)
 	}
 	if c.Text && c.Encoder == nil {
-		return fault.New(fault.Invalid, "%s is text", c.name).WithHint("encode it first: one_hot, ordinal or target_encode")
+		return fault.New(fault.Invalid, "%s is text", c.name).WithHint("encode it first: category, one_hot, ordinal or target_encode")
 	}
 	if c.numbers == nil {
 		return fault.New(fault.Invalid, "%s is one-hot encoded already", c.name).WithHint("put %s before one_hot", step.Op)
@@ -388,6 +388,7 @@ func rank[K interface {
 // matrix is the training rows with all steps applied, cast once.
 func (f *fitting) matrix(fitted *Fitted) *table.Matrix {
 	m := table.NewMatrix(f.rows, fitted.names)
+	m.Levels = fitted.Levels()
 	for from := 0; from < f.rows; from += rowBlock {
 		for i := range f.columns {
 			for row := from; row < min(from+rowBlock, f.rows); row++ {

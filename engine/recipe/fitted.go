@@ -74,9 +74,10 @@ func (o Operation) apply(x float64) float64 {
 
 // Encoders. The code of a category is its index; Missing, when set, is one more category after the last.
 const (
-	EncodeOneHot  = "one_hot"       // one feature per category, then one for rare and unseen categories
-	EncodeOrdinal = "ordinal"       // the code; -1 for unseen, NaN for missing
-	EncodeTarget  = "target_encode" // Values[code]; Unseen for unseen
+	EncodeOneHot   = "one_hot"       // one feature per category, then one for rare and unseen categories
+	EncodeOrdinal  = "ordinal"       // the code, a number like others; -1 for unseen, NaN for missing
+	EncodeCategory = "category"      // the same code, known to the learner as a category
+	EncodeTarget   = "target_encode" // Values[code]; Unseen for unseen
 )
 
 // Encoder turns a category into features. Texts or Numbers are the known categories, most frequent first; the other is nil.
@@ -155,6 +156,23 @@ func (f *Fitted) Spec() Spec { return f.spec }
 // FeatureNames names the columns of the matrix.
 func (f *Fitted) FeatureNames() []string { return f.names }
 
+// Levels is, per feature, the number of categories when the feature holds their codes, else 0, as table.Matrix has it;
+// nil when no feature does.
+func (f *Fitted) Levels() []int32 {
+	var out []int32
+	for i := range f.columns {
+		c := &f.columns[i]
+		if c.Encoder == nil || c.Encoder.Op != EncodeCategory || c.After != nil {
+			continue
+		}
+		if out == nil {
+			out = make([]int32, len(f.names))
+		}
+		out[c.offset] = int32(c.Encoder.Categories())
+	}
+	return out
+}
+
 // FeatureInputs gives for every feature the index of the input it comes from.
 func (f *Fitted) FeatureInputs() []int { return f.inputs }
 
@@ -184,6 +202,7 @@ func (f *Fitted) Transform(t *table.Table) (*table.Matrix, error) {
 		}
 	}
 	m := table.NewMatrix(t.Rows, f.names)
+	m.Levels = f.Levels()
 	for from := 0; from < t.Rows; from += rowBlock {
 		for i, source := range sources {
 			c := &f.columns[i]
@@ -373,7 +392,7 @@ func (c *Column) validate() error {
 		return fault.New(fault.Corrupt, "the categories are of the wrong kind")
 	}
 	switch e.Op {
-	case EncodeOneHot, EncodeOrdinal:
+	case EncodeOneHot, EncodeOrdinal, EncodeCategory:
 	case EncodeTarget:
 		if len(e.Values) != e.Categories() || len(e.Unseen) == 0 {
 			return fault.New(fault.Corrupt, "%d categories have %d values", e.Categories(), len(e.Values))

@@ -55,6 +55,7 @@ var stepRules = map[string]stepRule{
 	"impute":        {short: "strategy", params: []string{"strategy", "value", "indicator"}},
 	"one_hot":       {params: []string{"min_count", "max"}, columns: true},
 	"ordinal":       {columns: true},
+	"category":      {columns: true},
 	"target_encode": {params: []string{"smoothing"}, columns: true},
 	"scale":         {short: "method", params: []string{"method"}},
 	"clip":          {params: []string{"low", "high", "quantiles"}},
