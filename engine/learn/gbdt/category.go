@@ -24,9 +24,6 @@ func (s *scan) categories(cells []cell, col *bins.Column, column uint64, best *s
 			sorted = append(sorted, c)
 		}
 	}
-	if s.CatSmooth <= 0 && len(sorted) < len(cells) {
-		sorted = append(sorted[:0], cells...)
-	}
 	smooth := s.CatSmooth // in units of the hessian, as in LightGBM
 	slices.SortStableFunc(sorted, func(a, b cell) int {
 		// a.g/(a.h+smooth) against b.g/(b.h+smooth)
@@ -62,7 +59,7 @@ func (s *scan) oneAgainstRest(cells []cell, col *bins.Column, column uint64, bes
 		if c.h < s.least || s.total.h-c.h < s.least || only >= 0 && i != only {
 			continue
 		}
-		if gain, ok := s.gain(c.sums, s.l2, 0); ok && gain > best.gain {
+		if gain, ok := s.better(c.sums, s.l2, 0, best.gain); ok {
 			s.take(cells[i:i+1], c.sums, gain, cells, col, best)
 			better = true
 		}
@@ -90,7 +87,7 @@ func (s *scan) prefix(sorted []cell, lo, hi int, col *bins.Column, best *split) 
 			continue
 		}
 		since = 0
-		if gain, ok := s.gain(left, s.l2+s.CatL2, 0); ok && gain > gainMost {
+		if gain, ok := s.better(left, s.l2+s.CatL2, 0, gainMost); ok {
 			gainMost, n, taken = gain, i+1, left
 		}
 	}

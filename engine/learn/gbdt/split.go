@@ -294,7 +294,7 @@ func (s *scan) narrow(cells []int64, best *split) (better bool) {
 // narrowFrom tries the split after each code from 1 on, with left to start from.
 func (s *scan) narrowFrom(cells []int64, left int64, best *split) bool {
 	var (
-		totalG, totalH = float64(s.total.g), float64(float64(s.total.h)*s.unitH) + s.l2
+		totalG, totalH = float64(s.total.g), float64(float64(s.total.h) * s.unitH)
 		least, most    = s.least, s.total.h - s.least
 		gain, found    = best.gain, -1
 		foundLeft      int64
@@ -315,7 +315,7 @@ func (s *scan) narrowFrom(cells []int64, left int64, best *split) bool {
 		}
 		lg, lh := float64((left-h)>>32), float64(float64(h)*unitH)
 		rg, rh := totalG-lg, totalH-lh
-		lh += l2
+		lh, rh = lh+l2, rh+l2
 		// lg²/lh + rg²/rh > gain, without a division.
 		num, den := float64(lg*lg*rh)+float64(rg*rg*lh), lh*rh
 		if num > gain*den {
@@ -345,7 +345,7 @@ func (s *scan) wide(cells []sums, best *split) (better bool) {
 
 func (s *scan) wideFrom(cells []sums, left sums, best *split) bool {
 	var (
-		totalG, totalH = float64(s.total.g), float64(float64(s.total.h)*s.unitH) + s.l2
+		totalG, totalH = float64(s.total.g), float64(float64(s.total.h) * s.unitH)
 		least, most    = s.least, s.total.h - s.least
 		gain, found    = best.gain, -1
 		foundLeft      sums
@@ -364,7 +364,7 @@ func (s *scan) wideFrom(cells []sums, left sums, best *split) bool {
 		}
 		lg, lh := float64(left.g), float64(float64(left.h)*s.unitH)
 		rg, rh := totalG-lg, totalH-lh
-		lh += s.l2
+		lh, rh = lh+s.l2, rh+s.l2
 		num, den := float64(lg*lg*rh)+float64(rg*rg*lh), lh*rh
 		if num > gain*den {
 			gain, found, foundLeft = num/den, code, left
@@ -396,7 +396,7 @@ func (s *scan) list(cells []cell, left sums, sign int8, column uint64, best *spl
 		if left.h > most {
 			break
 		}
-		if gain, ok := s.gain(left, s.l2, sign); ok && gain > best.gain {
+		if gain, ok := s.better(left, s.l2, sign, best.gain); ok {
 			best.gain, best.code, best.left = gain, uint8(c.code), left
 			better = true
 		}
@@ -404,19 +404,23 @@ func (s *scan) list(cells []cell, left sums, sign int8, column uint64, best *spl
 	return better
 }
 
-// gain is what both sides score, and whether the bounds allow them.
-func (s *scan) gain(left sums, l2 float64, sign int8) (float64, bool) {
-	lg, rg := float64(left.g), float64(s.total.g-left.g)
-	lh := float64(float64(left.h)*s.unitH) + l2
-	rh := float64(float64(s.total.h-left.h)*s.unitH) + l2
+// better is what both sides score, and whether that is more than most and the bounds allow it.
+func (s *scan) better(left sums, l2 float64, sign int8, most float64) (float64, bool) {
+	lg, lh := float64(left.g), float64(float64(left.h)*s.unitH)
+	rg, rh := float64(s.total.g)-lg, float64(float64(s.total.h)*s.unitH)-lh
+	lh, rh = lh+l2, rh+l2
 	if !s.bounded {
-		// lg²/lh + rg²/rh with one division.
-		return (float64(lg*lg*rh) + float64(rg*rg*lh)) / (lh * rh), true
+		num, den := float64(lg*lg*rh)+float64(rg*rg*lh), lh*rh
+		if num > most*den {
+			return num / den, true
+		}
+		return 0, false
 	}
 	if sign != 0 && float64(sign)*(s.bounds.clip(-rg/rh)-s.bounds.clip(-lg/lh)) < 0 {
 		return 0, false
 	}
-	return s.given(lg, lh) + s.given(rg, rh), true
+	gain := s.given(lg, lh) + s.given(rg, rh)
+	return gain, gain > most
 }
 
 // given is score for a leaf whose value is clipped to the bounds.
