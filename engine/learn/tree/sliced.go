@@ -1,8 +1,6 @@
 package tree
 
-import (
-	"math/bits"
-)
+import "encoding/binary"
 
 // scratch is what scoring one block needs. The fixed parts come first and are multiples of a cache line, so that they
 // lie well for vectors.
@@ -189,43 +187,55 @@ func scoreTrees(s *scratch, p *part, rows int) {
 	for i := range p.trees {
 		t := &p.trees[i]
 		for _, n := range nodes[:t.nodes] {
-			from, cut := &s.slots[n.from/slotBytes], &s.cuts[n.cut]
-			left, right := &s.slots[n.left/slotBytes], &s.slots[n.right/slotBytes]
-			for w := range count {
-				left[w] = from[w] &^ cut[w]
-				right[w] = from[w] & cut[w]
+			from, cut := s.slots[n.from/slotBytes%totalSlots], &s.cuts[n.cut%maxCuts]
+			left, right := &s.slots[n.left/slotBytes%totalSlots], &s.slots[n.right/slotBytes%totalSlots]
+			if count == 1 {
+				left[0], right[0] = from[0]&^cut[0], from[0]&cut[0]
+				continue
 			}
+			left[0], left[1], left[2], left[3] = from[0]&^cut[0], from[1]&^cut[1], from[2]&^cut[2], from[3]&^cut[3]
+			right[0], right[1], right[2], right[3] = from[0]&cut[0], from[1]&cut[1], from[2]&cut[2], from[3]&cut[3]
 		}
 		nodes = nodes[t.nodes:]
-		s.leaves(int(t.leaves), count)
-		sums := s.sums[int(t.output)*block:][:rows]
-		for j := range sums {
-			sums[j] += values[s.index[j]]
+		for w := range count {
+			s.leaves(int(t.leaves), w)
+		}
+		sums, v := s.sums[int(t.output)*block:][:rows], values[:t.leaves]
+		for j, n := range s.index[:rows] {
+			sums[j] += v[n]
 		}
 		values = values[t.leaves:]
 	}
 }
 
-// leaves turns the rows of each leaf into the leaf of each row.
-func (s *scratch) leaves(n, count int) {
-	for w := range count {
-		var planes [8]uint64
-		for i := 1; i < n; i++ {
-			v := s.slots[i][w]
-			for b := i; b != 0; b &= b - 1 {
-				planes[bits.TrailingZeros(uint(b))&7] |= v
-			}
+// leaves turns the rows of each leaf into the leaf of each of 64 rows.
+func (s *scratch) leaves(n, w int) {
+	for i := n; i%8 != 0; i++ {
+		s.slots[i][w] = 0
+	}
+	var planes [8]uint64
+	for i := 0; i < n; i += 8 {
+		x := s.slots[i : i+8 : i+8]
+		x1, x3, x5, x7 := x[1][w], x[3][w], x[5][w], x[7][w]
+		x23, x67 := x[2][w]|x3, x[6][w]|x7
+		high := x[4][w] | x5 | x67
+		all := x[0][w] | x1 | x23 | high
+		planes[0] |= x1 | x3 | x5 | x7
+		planes[1] |= x23 | x67
+		planes[2] |= high
+		for b := 3; i>>b != 0; b++ {
+			planes[b&7] |= all & -uint64(i>>b&1)
 		}
-		for i := 0; i < 64; i += 8 {
-			var x uint64
-			for b, p := range planes {
-				x |= (p >> i & 0xff) << (8 * b)
-			}
-			x = transpose64(x)
-			for j := range 8 {
-				s.index[w*64+i+j] = uint8(x >> (8 * j))
-			}
+	}
+	index := s.index[w*64 : w*64+64]
+	for i := 0; i < 64; i += 8 {
+		x := planes[0]&0xff | planes[1]&0xff<<8 | planes[2]&0xff<<16 | planes[3]&0xff<<24 | planes[4]&0xff<<32
+		planes[0], planes[1], planes[2], planes[3], planes[4] = planes[0]>>8, planes[1]>>8, planes[2]>>8, planes[3]>>8, planes[4]>>8
+		if n > 32 {
+			x |= planes[5]&0xff<<40 | planes[6]&0xff<<48 | planes[7]&0xff<<56
+			planes[5], planes[6], planes[7] = planes[5]>>8, planes[6]>>8, planes[7]>>8
 		}
+		binary.LittleEndian.PutUint64(index[i:], transpose64(x))
 	}
 }
 
