@@ -78,3 +78,7 @@ func alter(b []byte, at int) []byte {
 	b[at] ^= 0x11
 	return b
 }
+
+func FuzzCatBoost(f *testing.F) {
+	fuzz(f, CatBoost, func([]byte) bool { return true }, readCatBoost)
+}

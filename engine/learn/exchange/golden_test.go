@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -23,7 +24,9 @@ type goldenCase struct {
 	Want         [][]float64
 	Near         float64 // relative, and absolute below 1
 	Task         learner.Task
-	Categories   map[string][]string
+	Categories   map[string][]string // by feature: what Info should say
+	Texts        map[string][]string // by feature: what the codes in X stand for, when the model has codes of its own
+	Classes      []string
 }
 
 func (c *goldenCase) file() []byte {
@@ -33,15 +36,21 @@ func (c *goldenCase) file() []byte {
 	return c.Bytes
 }
 
-// rows is X as one array; what is null is NaN.
-func (c *goldenCase) rows() []float64 {
+// rows is X as one array; what is null is NaN. Texts become the codes that info has for them.
+func (c *goldenCase) rows(info *Info) []float64 {
 	var out []float64
 	for _, row := range c.X {
-		for _, v := range row {
-			if v == nil {
+		for j, v := range row {
+			texts := c.Texts[strconv.Itoa(j)]
+			switch {
+			case v == nil:
 				out = append(out, math.NaN())
-			} else {
+			case texts == nil:
 				out = append(out, *v)
+			case *v >= 0 && *v < float64(len(texts)) && info.Categories != nil:
+				out = append(out, float64(slices.Index(info.Categories[j], texts[int(*v)]))) // -1 for one that is not known
+			default:
+				out = append(out, -1)
 			}
 		}
 	}
@@ -80,13 +89,16 @@ func TestPredictsWhatTheLibraryPredicts(t *testing.T) {
 			if m.Task() != c.Task {
 				t.Errorf("the task is %s, want %s", m.Task(), c.Task)
 			}
+			if c.Classes != nil && !slices.Equal(info.Classes, c.Classes) {
+				t.Errorf("the classes are %v, want %v", info.Classes, c.Classes)
+			}
 			for f, want := range c.Categories {
 				j, _ := strconv.Atoi(f)
-				if got := info.Categories; len(got) <= j || !equalTexts(got[j], want) {
+				if got := info.Categories; len(got) <= j || !slices.Equal(got[j], want) {
 					t.Errorf("categories of feature %s are %v, want %v", f, got, want)
 				}
 			}
-			worst := c.compare(t, m)
+			worst := c.compare(t, m, info)
 			t.Logf("largest difference %.2g of %.2g", worst, c.Near)
 
 			own, err := m.MarshalBinary()
@@ -105,20 +117,8 @@ func TestPredictsWhatTheLibraryPredicts(t *testing.T) {
 	}
 }
 
-func equalTexts(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // compare holds predictions against the library's and gives the largest difference.
-func (c *goldenCase) compare(t *testing.T, m learner.Model) float64 {
+func (c *goldenCase) compare(t *testing.T, m learner.Model, info *Info) float64 {
 	t.Helper()
 	rows, k := len(c.X), m.Outputs()
 	if len(c.Want[0]) != k {
@@ -126,9 +126,9 @@ func (c *goldenCase) compare(t *testing.T, m learner.Model) float64 {
 	}
 	got := make([]float64, rows*k)
 	if wide, ok := m.(learner.Wide); ok {
-		wide.PredictWide(c.rows(), rows, got)
+		wide.PredictWide(c.rows(info), rows, got)
 	} else {
-		m.Predict(narrow(c.rows(), rows, m.Features()), got)
+		m.Predict(narrow(c.rows(info), rows, m.Features()), got)
 	}
 	worst := 0.0
 	for i, want := range c.Want {

@@ -5,9 +5,6 @@ import (
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-func readCatBoost(b []byte) (learner.Model, *Info, error) {
-	return nil, nil, fault.New(fault.NotSupported, "this format is not built yet")
-}
 func readONNX(b []byte) (learner.Model, *Info, error) {
 	return nil, nil, fault.New(fault.NotSupported, "this format is not built yet")
 }

@@ -402,6 +402,9 @@ type reserve struct{ left, largest int }
 // newReserve allows sets of sixteen times the file's size, and a megabyte.
 func newReserve(file int) *reserve { return &reserve{left: 4*file + 1<<18} }
 
+var errThin = fault.New(fault.NotSupported, "the category sets are too thin: up to large numbers for few categories").
+	WithHint("number the categories from 0 on without gaps")
+
 // maxCategory is the largest category that is read, as in XGBoost, which counts in float32.
 const maxCategory = 1 << 24
 
@@ -411,8 +414,15 @@ func (r *reserve) category(c int) error {
 	}
 	r.largest = max(r.largest, c)
 	if r.largest/32 >= r.left {
-		return fault.New(fault.NotSupported, "the category sets are too thin: a set up to category %d has %d bits for few categories", r.largest, r.largest).
-			WithHint("number the categories from 0 on without gaps")
+		return errThin
+	}
+	return nil
+}
+
+// take uses room for a set of so many words.
+func (r *reserve) take(words int) error {
+	if r.left -= words; r.left < 0 {
+		return errThin
 	}
 	return nil
 }

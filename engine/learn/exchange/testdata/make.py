@@ -11,6 +11,7 @@ import os
 import pathlib
 import tempfile
 
+import catboost
 import lightgbm
 import numpy as np
 import pandas
@@ -75,11 +76,13 @@ def test_rows(thresholds=()):
         for v in (t, np.nextafter(t, -inf), np.nextafter(t, inf), float(np.nextafter(np.float32(t), np.float32(-inf)))):
             row = X[r.integers(ROWS)].copy()
             row[column] = v
-            rows.append(row)
+            if abs(v) < inf:
+                rows.append(row)
     return np.array(edges + rows)
 
 
 def add(name, form, blob, x, want, near, **more):
+    """texts are what the codes of a column stood for, when the model numbers them otherwise; categories what the model should say."""
     want = np.asarray(want, dtype=np.float64).reshape(len(x), -1)
     if not np.isfinite(want).all():
         raise ValueError(f"{name} predicts what is not a number")
@@ -212,13 +215,77 @@ def xgboost_cases():
     xgboost_case("linear softprob", {"objective": "multi:softprob", "num_class": 3, "booster": "gblinear"}, CLASSES, linear=True, near=1e-5, task="multiclass")
 
 
+def catboost_thresholds(text):
+    features = json.loads(text)["features_info"].get("float_features", [])
+    return [(f["flat_feature_index"], b) for f in features for b in f["borders"]]
+
+
+def catboost_case(name, model, y, columns=(0, 1, 2, 4), categorical=None, kind="RawFormulaVal", **more):
+    """categorical maps column d of codes to what CatBoost gets: texts, or whole numbers."""
+    more_fit = {k: more.pop(k) for k in ("group_id",) if k in more}
+
+    def rows_of(x):
+        f = pandas.DataFrame(x, columns=NAMES)
+        if categorical:
+            f["d"] = [categorical(v) for v in f["d"]]
+        else:
+            f["d"] = 0.0
+        return f
+
+    pool = catboost.Pool(rows_of(X), y, cat_features=["d"] if categorical else None, **more_fit)
+    model.set_params(iterations=more.pop("iterations", 5), thread_count=1, random_seed=3, allow_writing_files=False, verbose=False)
+    model.fit(pool)
+    model.save_model("model.json", format="json", pool=pool)
+    text = pathlib.Path("model.json").read_text()
+    parsed = json.loads(text)
+    parsed["model_info"] = {k: v for k, v in parsed["model_info"].items() if k in ("catboost_version_info", "class_params")} | {
+        "params": {"loss_function": (json.loads(parsed["model_info"]["params"]) if isinstance(parsed["model_info"]["params"], str) else parsed["model_info"]["params"])["loss_function"]}
+    }
+    thresholds = catboost_thresholds(text)
+    rows = test_rows([t for i, t in enumerate(thresholds) if i % (1 + len(thresholds) // 24) == 0])
+    want = model.predict(rows_of(rows), prediction_type=kind) if kind else model.predict(rows_of(rows))
+    if kind == "Probability" and want.shape[1] == 2:
+        want = want[:, 1]
+    add("catboost " + name, "catboost", json.dumps(parsed), rows, want, 1e-9, **more)
+
+
+def catboost_cases():
+    text = lambda v: f"c{int(v)}" if v == v and abs(v) < 1e5 and v >= 0 else "other"  # noqa: E731
+    whole = lambda v: int(v) if v == v and 0 <= v < 1e5 else -1  # noqa: E731
+    texts = {"3": [f"c{i}" for i in range(CODES)]}
+    numbers = {"3": [str(i) for i in range(CODES)]}
+    one, many = catboost.CatBoostClassifier, catboost.CatBoostRegressor
+    catboost_case("rmse", many(depth=3), SIGNAL, task="regression")
+    catboost_case("missing above all", many(depth=3, nan_mode="Max"), SIGNAL, task="regression")
+    for loss in ("MAE", "Quantile:alpha=0.7", "LogLinQuantile", "Huber:delta=1"):
+        catboost_case(loss, many(depth=2, loss_function=loss), POSITIVE, kind=None, iterations=3, task="regression")
+    for loss in ("Poisson", "Tweedie:variance_power=1.5"):
+        catboost_case(loss, many(depth=2, loss_function=loss), POSITIVE, kind=None, iterations=3, task="regression")
+    catboost_case("logloss", one(depth=4), BINARY, kind="Probability", task="binary", classes=["0", "1"])
+    catboost_case("cross entropy", one(depth=2, loss_function="CrossEntropy"), BINARY * 0.8 + 0.1, kind="Probability", iterations=3, task="binary")
+    catboost_case("multiclass", one(depth=3, loss_function="MultiClass"), np.array(["low", "mid", "top"])[CLASSES], kind="Probability", task="multiclass", classes=["low", "mid", "top"])
+    catboost_case("one against all", one(depth=2, loss_function="MultiClassOneVsAll"), CLASSES, kind="Probability", iterations=3, task="multiclass")
+    catboost_case("leaf by leaf", many(grow_policy="Lossguide", max_leaves=7), SIGNAL, task="regression")
+    catboost_case("level by level", one(grow_policy="Depthwise", depth=3, loss_function="MultiClass"), CLASSES, kind="Probability", iterations=3, task="multiclass")
+    catboost_case("several targets", many(depth=3, loss_function="MultiRMSE"), np.column_stack([SIGNAL, -X[:, 0]]), iterations=3, task="regression")
+    catboost_case("ranking", catboost.CatBoost({"depth": 3, "loss_function": "YetiRank"}), GRADES, group_id=np.repeat(range(len(GROUPS)), 20), iterations=3, task="ranking")
+    catboost_case("one hot", one(depth=3, one_hot_max_size=50), BINARY, categorical=text, kind="Probability", task="binary", texts=texts)
+    catboost_case("one hot numbers", many(grow_policy="Lossguide", max_leaves=7, one_hot_max_size=50), SIGNAL, categorical=whole, task="regression")
+    catboost_case("statistics", one(depth=3, max_ctr_complexity=1, one_hot_max_size=2), BINARY, categorical=whole, kind="Probability", iterations=9, task="binary", categories=numbers)
+    for kind in ("Borders", "Buckets", "BinarizedTargetMeanValue", "Counter"):
+        ctr = [f"{kind}:Prior=0.5/1"] if kind != "Counter" else [kind]
+        catboost_case(f"statistics of type {kind}", many(depth=3, max_ctr_complexity=1, one_hot_max_size=2, simple_ctr=ctr), SIGNAL, categorical=text, iterations=7, task="regression", texts=texts)
+    catboost_case("multiclass statistics", one(depth=3, loss_function="MultiClass", max_ctr_complexity=1, one_hot_max_size=2), CLASSES, categorical=text, kind="Probability", task="multiclass", texts=texts)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         lightgbm_cases()
         xgboost_cases()
-    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "numpy", "pandas")}
-    text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases})
+        catboost_cases()
+    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "catboost", "numpy", "pandas")}
+    text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases}, allow_nan=False)
     (HERE / "golden.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(len(cases), "cases,", (HERE / "golden.json.gz").stat().st_size, "bytes")
 
