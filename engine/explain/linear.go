@@ -5,17 +5,17 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
 )
 
-// linearly explains a linear model. With features taken as independent the Shapley value of feature j is its
-// coefficient times its distance from the mean (Lundberg and Lee, arXiv 1705.07874, corollary 1). The mean is the one of
-// training, which the model keeps because it stands in for missing values; a missing value so contributes 0.
+// linearly explains a linear model. With features taken as independent the Shapley value of feature j is what it adds to
+// the margin, short of the mean of that over training rows, which the model keeps (Lundberg and Lee, arXiv 1705.07874,
+// corollary 1). A missing number stands at the mean, and so contributes 0 unless its gap has a coefficient of its own.
 type linearly struct{ m *linear.Model }
 
 func newLinear(m *linear.Model) (explainer, []float64) {
 	expected := make([]float64, m.Outputs())
-	for k, coef := range m.Coef {
+	for k, average := range m.Average {
 		expected[k] = m.Intercept[k]
-		for j, c := range coef {
-			expected[k] += float64(c * m.Fill[j])
+		for _, v := range average {
+			expected[k] += v
 		}
 	}
 	return linearly{m}, expected
@@ -43,9 +43,11 @@ func linearRows[T float32 | float64](m *linear.Model, x []T, rows int, dst []flo
 			for o, coef := range m.Coef {
 				out := dst[(i*k+o)*p : (i*k+o+1)*p]
 				for j, v := range row {
-					out[j] = 0
-					if v == v {
-						out[j] = coef[j] * (float64(v) - m.Fill[j])
+					average := m.Average[o][j]
+					if v == v && m.Tables[j] == nil { // the difference first: it loses less
+						out[j] = float64(coef[j]*(float64(v)-m.Fill[j])) - (average - float64(coef[j]*m.Fill[j]))
+					} else {
+						out[j] = m.Contribution(o, j, float32(v)) - average
 					}
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab-ml/trimtab/engine/learn/forest"
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
@@ -48,7 +49,9 @@ const (
 )
 
 // Names are the learners that New makes, in the order to show them.
-func Names() []string { return []string{gbdt.Name, linear.Logistic, linear.Linear} }
+func Names() []string {
+	return []string{gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet}
+}
 
 // Presets are the learners that need no tuning, in the order of their effort; New makes them too.
 func Presets() []string { return preset.Names() }
@@ -59,7 +62,9 @@ func New(name string, p Params) (Learner, error) {
 	switch name {
 	case gbdt.Name:
 		return gbdt.New(p)
-	case linear.Logistic, linear.Linear:
+	case forest.Tree, forest.RandomForest, forest.ExtraTrees:
+		return forest.New(name, p)
+	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet:
 		return linear.New(name, p)
 	}
 	if slices.Contains(preset.Names(), name) {
@@ -82,9 +87,9 @@ func Load(b []byte) (Model, error) {
 	switch kind {
 	case preset.Kind:
 		return preset.Load(r, version, Load)
-	case gbdt.Name, LightGBM, XGBoost, CatBoost, ONNX:
+	case gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, LightGBM, XGBoost, CatBoost, ONNX:
 		return tree.Load(r, version, kind)
-	case linear.Logistic, linear.Linear, XGBoost + LinearKind, ONNX + LinearKind:
+	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, XGBoost + LinearKind, ONNX + LinearKind:
 		return linear.Load(r, version, kind)
 	}
 	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)

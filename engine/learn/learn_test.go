@@ -241,7 +241,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"learner":    {learner: "gdbt", message: `no learner "gdbt"`, hint: `did you mean "gbdt"?`},
 		"parameter":  {learner: "gbdt", params: learn.Params{"leafs": 3}, message: `no parameter "leafs"`, hint: `did you mean "leaves"?`},
-		"far off":    {learner: "linear", params: learn.Params{"zzz": 3}, message: `no parameter "zzz"`, hint: "parameters are l2, seed"},
+		"far off":    {learner: "linear", params: learn.Params{"zzz": 3}, message: `no parameter "zzz"`, hint: "parameters are l2, missing_indicators, seed"},
 		"type":       {learner: "gbdt", params: learn.Params{"rounds": "many"}, message: "rounds must be a whole number"},
 		"fraction":   {learner: "gbdt", params: learn.Params{"rounds": 1.5}, message: "rounds must be a whole number, not 1.5"},
 		"range":      {learner: "gbdt", params: learn.Params{"bins": 256}, message: "bins must be from 2 to 255, not 256"},

@@ -6,8 +6,8 @@
 //     followed by a column that is 1 where the value is missing, if training has missing values there.
 //   - A column of at most Options.OneHot categories becomes one column for each, 1 in its rows and 0 elsewhere; where
 //     training has missing values, they are one category more. A category that training did not see is 0 in all of them.
-//   - A column of more categories becomes its place in the order of frequency: the most frequent is 0, and a category
-//     without training rows comes after all others. Missing values are filled as in a column of numbers.
+//   - A column of more categories becomes its place in the order of frequency: the most frequent (rows count by their weights) is 0, and a
+//     category without training rows comes after all others. Missing values are filled as in a column of numbers.
 package expand
 
 import (
@@ -76,7 +76,7 @@ type tally struct {
 	sum, weight []float64 // of the values that are there
 	gaps        []bool
 	infinite    []bool
-	counts      [][]int64 // per category, rows
+	counts      [][]float64 // per category, rows
 }
 
 // Fit learns the expansion from training rows; weights may be nil. A number that is infinite is fault.Invalid.
@@ -127,10 +127,10 @@ func Fit(x *table.Matrix, weights []float64, opt Options) (*Expansion, error) {
 
 func count(x *table.Matrix, weights []float64, lo, hi int) tally {
 	p := x.Cols
-	t := tally{sum: make([]float64, p), weight: make([]float64, p), gaps: make([]bool, p), infinite: make([]bool, p), counts: make([][]int64, p)}
+	t := tally{sum: make([]float64, p), weight: make([]float64, p), gaps: make([]bool, p), infinite: make([]bool, p), counts: make([][]float64, p)}
 	for j := range p {
 		if n := x.Categories(j); n > 0 {
-			t.counts[j] = make([]int64, n)
+			t.counts[j] = make([]float64, n)
 		}
 	}
 	if x.Levels == nil && weights == nil {
@@ -148,7 +148,7 @@ func count(x *table.Matrix, weights []float64, lo, hi int) tally {
 				t.gaps[j] = true
 			case t.counts[j] != nil:
 				if c := code(v, len(t.counts[j])); c >= 0 {
-					t.counts[j][c]++
+					t.counts[j][c] += w
 				}
 			default:
 				t.infinite[j] = t.infinite[j] || v-v != 0
@@ -196,8 +196,8 @@ func code(v float32, levels int) int {
 	return -1
 }
 
-// ranks is the place of each category by falling count, ties in the order of codes, and the mean place of a row.
-func ranks(counts []int64) (rank []int32, mean float32) {
+// ranks is the place of each category by falling weight, ties in the order of codes, and the mean place of a row.
+func ranks(counts []float64) (rank []int32, mean float32) {
 	order := make([]int32, len(counts))
 	for c := range order {
 		order[c] = int32(c)
@@ -218,8 +218,8 @@ func ranks(counts []int64) (rank []int32, mean float32) {
 		if counts[c] == 0 {
 			rank[c] = int32(len(counts))
 		}
-		rows += float64(counts[c])
-		sum += float64(float64(counts[c]) * float64(place))
+		rows += counts[c]
+		sum += float64(counts[c] * float64(place))
 	}
 	if rows > 0 {
 		mean = float32(sum / rows)

@@ -23,7 +23,7 @@ func (s *Subject) weights(t *testing.T) {
 	}
 	plain := s.predictions(t, s.fit(t, set, learner.Options{Seed: 1}), set.X)
 	weighted := s.predictions(t, s.fit(t, set, learner.Options{Seed: 1, Weights: ones}), set.X)
-	tolerance := max(s.Repeats, 1e-9)
+	tolerance := max(s.Ones, s.Repeats, 1e-9)
 	if d := distance(plain, weighted); d > tolerance {
 		t.Errorf("with weights of 1 predictions differ by %v", d)
 	}

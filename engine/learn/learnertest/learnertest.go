@@ -39,6 +39,9 @@ type Subject struct {
 	// Repeats: a row of weight 2 counts like the row written twice, and one of weight 0 like none. The number is how far
 	// predictions may differ, relative to 1; 0 leaves it untested.
 	Repeats float64
+	// Ones is how far, relative to 1, predictions may differ between weights of 1 and none at all, for learners that round
+	// weighted rows otherwise; 0 means 1e-9.
+	Ones float64
 	// Learns is the share of the best constant's loss that must be left at most on rows not seen in training; 0 leaves it
 	// untested.
 	Learns float64

@@ -180,9 +180,9 @@ func (s *Subject) damage(t *testing.T) {
 
 // workers: the same bytes for any number of them. The set is larger than the pieces that learners cut work into.
 func (s *Subject) workers(t *testing.T) {
-	rows := 12_000
+	rows := 6000
 	if testing.Short() {
-		rows = 3000
+		rows = 2000
 	}
 	set := s.sample(rows, 7)
 	weights := make([]float64, rows)

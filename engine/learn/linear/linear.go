@@ -1,46 +1,111 @@
-// Package linear holds the learners whose margin is a weighted sum of the inputs: logistic (binary and multinomial,
-// with an L2 penalty) and linear (ridge regression). It owns their fitting, their model and its format; it must never
-// know where a matrix comes from or what its columns mean.
+// Package linear holds the learners whose margin is a weighted sum of the inputs: linear and ridge (least squares with
+// an L2 penalty), lasso and elastic_net (with an L1 penalty too, by coordinate descent along a path), and logistic
+// (binary and multinomial, with either penalty). It owns their fitting, their model and its format; it must never know
+// where a matrix comes from or what its columns mean.
 //
-// Inputs are standardised for the fit and the result is given in the inputs' own units. A missing value (NaN) counts as
-// the training mean of its column, in training and in prediction; the mean is kept in the model as Fill. The penalty
-// acts on standardised coefficients and not on the intercept, so that its meaning does not depend on units: l2 is
-// scikit-learn's 1/C for logistic and alpha for ridge, both on standardised inputs.
+// Categories become columns and gaps are filled as package expand says, so that a missing number counts as the training
+// mean of its column, in training and in prediction. The result is given in the inputs' own units: a slope per number
+// and a table per set of categories.
+//
+// Penalties act on coefficients of standardised columns (mean 0, standard deviation 1), so that their meaning does not
+// depend on units, or on those of the columns as they are when standardise is off, which is what scikit-learn does;
+// never on the intercept. l2 of logistic is scikit-learn's 1/C, and so is l1; l2 of linear is alpha of its Ridge; alpha
+// and l1_ratio of the others are those of its classes of the same name. Row weights multiply a row's loss: a row of
+// weight 2 is the row written twice.
 package linear
 
 import (
 	"context"
 	"math"
-	"strconv"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
-	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // The learners' names in configuration files and in model files.
 const (
-	Logistic = "logistic"
-	Linear   = "linear"
+	Logistic   = "logistic"
+	Linear     = "linear"
+	Ridge      = "ridge"
+	Lasso      = "lasso"
+	ElasticNet = "elastic_net"
+)
+
+// Names are the learners of this package.
+func Names() []string { return []string{Logistic, Linear, Ridge, Lasso, ElasticNet} }
+
+// Solver is how logistic is fitted.
+type Solver string
+
+// The solvers. Auto takes Newton's method when its matrix is small beside the work of the gradient, else L-BFGS; an L1
+// penalty always takes proximal Newton steps with coordinate descent.
+const (
+	Auto   Solver = "auto"
+	Newton Solver = "newton"
+	LBFGS  Solver = "lbfgs"
 )
 
 // Learner is a configured linear model.
 type Learner struct {
-	Kind       string  // Logistic or Linear
-	L2         float64 // penalty; default 1
-	Iterations int     // most iterations of logistic; default 300
-	Tolerance  float64 // logistic stops when no component of the mean loss's gradient is larger; default 1e-7
+	Kind        string  // one of Names
+	L1          float64 // logistic: factor of the sum of |coefficient|; default 0
+	L2          float64 // logistic, linear: factor of half (logistic) or all (linear) of the sum of squares; default 1
+	Standardise bool    // penalties act on standardised columns; default true
+	Indicators  bool    // a column of gaps beside each number that has some; default false
+
+	Alpha     float64 // ridge, lasso, elastic_net: the penalty; default 1 for ridge
+	AutoAlpha bool    // lasso, elastic_net: Alpha is chosen by cross-validation; the default
+	L1Ratio   float64 // elastic_net: the share of the L1 penalty; default 0.5
+	Alphas    int     // penalties on the path that is searched; default 100
+	Folds     int     // of that cross-validation; default 5
+
+	Iterations  int       // logistic: most iterations, default 300; lasso, elastic_net: most sweeps a penalty, default 10000
+	Tolerance   float64   // when to stop, see New
+	Solver      Solver    // logistic
+	Balanced    bool      // logistic: classes weigh the same
+	ClassWeight []float64 // logistic: a factor per class, or nil
 }
 
-// New reads the parameters l2, and for logistic max_iterations and tolerance. A seed is accepted and has no effect:
-// nothing is drawn.
+// New reads the parameters of the named learner.
+//
+// All have standardise and missing_indicators, and accept a seed without effect: nothing is drawn. logistic has l1, l2,
+// max_iterations, tolerance (it stops when no component of the mean loss's gradient by standardised coefficients is
+// larger, default 1e-7), solver (auto, newton or lbfgs) and class_weight (balanced, or a list with a number per class).
+// linear has l2; ridge has alpha. lasso and elastic_net have alpha (a number or auto), alphas, folds, max_iterations and
+// tolerance (they stop when no coefficient moves predictions by more than this share of the labels' standard deviation,
+// default 1e-7); elastic_net has l1_ratio.
 func New(name string, p learner.Params) (*Learner, error) {
 	r := learner.NewReader(name, p)
-	l := &Learner{Kind: name, L2: r.Float("l2", 1, 0, math.MaxFloat64)}
-	if name == Logistic {
+	l := &Learner{Kind: name, Standardise: r.Bool("standardise", true), Indicators: r.Bool("missing_indicators", false)}
+	switch name {
+	case Logistic:
+		l.L1, l.L2 = r.Float("l1", 0, 0, math.MaxFloat64), r.Float("l2", 1, 0, math.MaxFloat64)
 		l.Iterations = r.Int("max_iterations", 300, 1, 100_000)
 		l.Tolerance = r.Float("tolerance", 1e-7, 1e-14, 1)
+		l.Solver = Solver(r.Text("solver", string(Auto), string(Auto), string(Newton), string(LBFGS)))
+		if l.Balanced = r.Is("class_weight", "balanced"); l.Balanced {
+			r.Text("class_weight", "")
+		} else {
+			l.ClassWeight = r.Floats("class_weight", nil, 0, 1e12)
+		}
+	case Linear:
+		l.L2 = r.Float("l2", 1, 0, math.MaxFloat64)
+	case Ridge:
+		l.Alpha = r.Float("alpha", 1, 0, math.MaxFloat64)
+	case Lasso, ElasticNet:
+		if l.AutoAlpha = p["alpha"] == nil || r.Is("alpha", "auto"); l.AutoAlpha {
+			r.Text("alpha", "auto")
+		} else {
+			l.Alpha = r.Float("alpha", 1, 0, math.MaxFloat64)
+		}
+		l.L1Ratio = 1
+		if name == ElasticNet {
+			l.L1Ratio = r.Float("l1_ratio", 0.5, 0, 1)
+		}
+		l.Alphas, l.Folds = r.Int("alphas", 100, 1, 10_000), r.Int("folds", 5, 2, 100)
+		l.Iterations = r.Int("max_iterations", 10_000, 1, 10_000_000)
+		l.Tolerance = r.Float("tolerance", 1e-7, 1e-15, 1)
 	}
 	r.Seed()
 	if err := r.Done(); err != nil {
@@ -54,8 +119,28 @@ func (l *Learner) Name() string { return l.Kind }
 
 // Params implements learner.Learner.
 func (l *Learner) Params() learner.Params {
-	p := learner.Params{"l2": l.L2}
-	if l.Kind == Logistic {
+	p := learner.Params{"standardise": l.Standardise, "missing_indicators": l.Indicators}
+	switch l.Kind {
+	case Logistic:
+		p["l1"], p["l2"], p["solver"] = l.L1, l.L2, string(l.Solver)
+		p["max_iterations"], p["tolerance"] = l.Iterations, l.Tolerance
+		if l.Balanced {
+			p["class_weight"] = "balanced"
+		} else if l.ClassWeight != nil {
+			p["class_weight"] = l.ClassWeight
+		}
+	case Linear:
+		p["l2"] = l.L2
+	case Ridge:
+		p["alpha"] = l.Alpha
+	default:
+		p["alpha"], p["alphas"], p["folds"] = l.Alpha, l.Alphas, l.Folds
+		if l.AutoAlpha {
+			p["alpha"] = "auto"
+		}
+		if l.Kind == ElasticNet {
+			p["l1_ratio"] = l.L1Ratio
+		}
 		p["max_iterations"], p["tolerance"] = l.Iterations, l.Tolerance
 	}
 	return p
@@ -69,145 +154,87 @@ func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task,
 	if err := learner.CheckValid(opt.Valid, train, task, classes); err != nil {
 		return nil, err
 	}
-	if l.Kind == Logistic && task == learner.Regression {
-		return nil, fault.New(fault.Invalid, "logistic predicts classes, and the task is regression").WithHint("use linear or gbdt")
+	if l.Kind == Logistic && task != learner.Binary && task != learner.Multiclass {
+		return nil, fault.New(fault.Invalid, "logistic predicts classes, and the task is %s", task).WithHint("use linear or gbdt")
 	}
-	if l.Kind == Linear && task != learner.Regression {
-		return nil, fault.New(fault.Invalid, "linear predicts numbers, and the task is %s", task).WithHint("use logistic or gbdt")
+	if l.Kind != Logistic && task != learner.Regression {
+		return nil, fault.New(fault.Invalid, "%s predicts numbers, and the task is %s", l.Kind, task).WithHint("use logistic or gbdt")
 	}
-	d, err := standardise(train, opt.Weights, shard.Workers(opt.Workers))
+	d, err := newDesign(train, opt.Weights, l.Standardise, l.Indicators, shard.Workers(opt.Workers))
 	if err != nil {
 		return nil, err
 	}
-	if l.Kind == Linear {
-		return l.fitRidge(ctx, d, opt)
-	}
-	if task == learner.Binary {
-		classes = 2
-	}
-	return l.fitLogistic(ctx, d, task, classes, opt)
-}
-
-// pieces is how many parts the rows are cut into for sums; it depends on nothing but this constant, so that floating
-// point sums are the same for any number of workers.
-const pieces = 16
-
-// design is the training set with what standardising needs. A standardised value is (x-mean)*inv, or 0 when x is NaN.
-type design struct {
-	x       *table.Matrix
-	y       []float64
-	weights []float64 // nil for all ones
-	total   float64   // sum of the weights
-	mean    []float64
-	inv     []float64 // 1/standard deviation, 0 for a column of one value
-	scale   []float64 // standard deviation
-	workers int
-}
-
-func (d *design) weight(i int) float64 {
-	if d.weights == nil {
-		return 1
-	}
-	return d.weights[i]
-}
-
-// rows is the row range of a piece.
-func (d *design) rows(piece int) (lo, hi int) {
-	return d.x.Rows * piece / pieces, d.x.Rows * (piece + 1) / pieces
-}
-
-// standardise computes weighted means and standard deviations of what is there in each column.
-func standardise(set learner.Set, weights []float64, workers int) (*design, error) {
-	x := set.X
-	p := x.Cols
-	d := &design{x: x, y: set.Y, weights: weights, workers: workers,
-		mean: make([]float64, p), inv: make([]float64, p), scale: make([]float64, p)}
-	for i := range set.Y {
-		d.total += d.weight(i)
-	}
-	present := make([]float64, p)
-	d.sum(present, d.mean, func(j int, v float64) float64 { return v })
-	for j := range d.mean {
-		if math.IsInf(d.mean[j], 0) || math.IsNaN(d.mean[j]) {
-			return nil, fault.New(fault.Invalid, "column %s has infinite values", columnName(x, j)).
-				WithHint("clip it in the recipe, or use gbdt")
+	if l.Kind == Logistic {
+		if task == learner.Binary {
+			classes = 2
 		}
-		if present[j] > 0 {
-			d.mean[j] /= present[j]
+		// Columns are standardised by the rows' own weights; those of the classes count in the loss alone.
+		weights, err := l.classWeights(train.Y, opt.Weights, classes)
+		if err != nil {
+			return nil, err
 		}
+		d.setWeights(weights)
 	}
-	d.sum(present, d.scale, func(j int, v float64) float64 { return (v - d.mean[j]) * (v - d.mean[j]) })
-	for j := range d.scale {
-		// Missing values sit at the mean, so the variance is over all rows.
-		d.scale[j] = math.Sqrt(d.scale[j] / d.total)
-		// A column of one value has nothing but rounding here.
-		if d.scale[j] > 1e-12*math.Abs(d.mean[j]) {
-			d.inv[j] = 1 / d.scale[j]
-		} else {
-			d.scale[j] = 0
-		}
+	if err := canceled(ctx, 0); err != nil {
+		return nil, err
 	}
-	return d, nil
+	switch l.Kind {
+	case Logistic:
+		return l.fitLogistic(ctx, d, train, task, classes, opt)
+	case Linear, Ridge:
+		return l.fitRidge(ctx, d, train, opt)
+	}
+	return l.fitPath(ctx, d, train, opt)
 }
 
-// sum adds up weights into present and weighted of(value) into out per column, over the values that are there.
-func (d *design) sum(present, out []float64, of func(j int, v float64) float64) {
-	p := d.x.Cols
-	parts := make([][]float64, pieces)
-	shard.Run(d.workers, pieces, func(_, b int) {
-		s := make([]float64, 2*p)
-		lo, hi := d.rows(b)
-		for i := lo; i < hi; i++ {
-			w := d.weight(i)
-			for j, v := range d.x.Row(i) {
-				if v == v {
-					s[j] += w
-					s[p+j] += float64(w * of(j, float64(v)))
-				}
+func canceled(ctx context.Context, done int) error {
+	if err := ctx.Err(); err != nil {
+		return fault.Wrap(err, fault.Canceled, "training stopped after %d iterations", done)
+	}
+	return nil
+}
+
+// classWeights multiplies the row weights by those of the classes. balanced is scikit-learn's: the total weight divided
+// by the number of classes that are there times the weight of the class.
+func (l *Learner) classWeights(y, weights []float64, classes int) ([]float64, error) {
+	factor := l.ClassWeight
+	if factor != nil && len(factor) != classes {
+		return nil, fault.New(fault.Invalid, "class_weight has %d numbers for %d classes", len(factor), classes)
+	}
+	if l.Balanced {
+		factor = make([]float64, classes)
+		var total, seen float64
+		for i, v := range y {
+			w := 1.0
+			if weights != nil {
+				w = weights[i]
+			}
+			factor[int(v)] += w
+			total += w
+		}
+		for _, f := range factor {
+			if f > 0 {
+				seen++
 			}
 		}
-		parts[b] = s
-	})
-	clear(present)
-	clear(out)
-	for _, s := range parts {
-		for j := range p {
-			present[j] += s[j]
-			out[j] += s[p+j]
+		for k, f := range factor {
+			if f > 0 {
+				factor[k] = total / (seen * f)
+			}
 		}
 	}
-}
-
-func columnName(x *table.Matrix, j int) string {
-	if j < len(x.Names) {
-		return x.Names[j]
+	if factor == nil {
+		return weights, nil
 	}
-	return strconv.Itoa(j)
-}
-
-// row writes the standardised values of row i.
-func (d *design) row(i int, dst []float64) {
-	for j, v := range d.x.Row(i) {
-		if v == v {
-			dst[j] = (float64(v) - d.mean[j]) * d.inv[j]
-		} else {
-			dst[j] = 0
+	out, total := make([]float64, len(y)), 0.0
+	for i, v := range y {
+		if out[i] = factor[int(v)]; weights != nil {
+			out[i] *= weights[i]
 		}
+		total += out[i]
 	}
-}
-
-// model turns standardised coefficients (outputs x columns) and intercepts into units of the inputs.
-func (d *design) model(kind string, task learner.Task, coef [][]float64, intercept []float64) *Model {
-	m := &Model{kind: kind, task: task, Fill: d.mean, Scale: d.scale}
-	for k := range coef {
-		own := make([]float64, len(coef[k]))
-		b := intercept[k]
-		for j, c := range coef[k] {
-			own[j] = c * d.inv[j]
-			b -= float64(own[j] * d.mean[j])
-		}
-		m.Coef = append(m.Coef, own)
-		m.Intercept = append(m.Intercept, b)
+	if total == 0 {
+		return nil, fault.New(fault.Invalid, "class_weight leaves no row any weight")
 	}
-	return m
+	return out, nil
 }

@@ -6,18 +6,24 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
-	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// fitLogistic minimises the mean log loss plus l2/(2 sum of weights) times the squared standardised coefficients, with
-// L-BFGS from zero coefficients and the best constants. Binary has one margin, multiclass one per class.
-func (l *Learner) fitLogistic(ctx context.Context, d *design, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
+// newtonSize is the most unknowns for which Newton's method is chosen: its matrix costs about as much as size/4 gradients.
+const newtonSize = 40
+
+// fitLogistic minimises the mean log loss plus, divided by the sum of weights, l2/2 times the sum of squared coefficients
+// and l1 times the sum of their absolute values, from zero coefficients and the best constants. Binary has one margin,
+// multiclass one per class.
+func (l *Learner) fitLogistic(ctx context.Context, d *design, train learner.Set, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
 	outputs := classes
 	if task == learner.Binary {
 		outputs = 1
 	}
-	o := &objective{design: d, outputs: outputs, penalty: l.L2 / d.total}
 	p := d.x.Cols
+	o := &objective{design: d, outputs: outputs, l1: make([]float64, p), l2: make([]float64, p)}
+	for j, f := range d.factor {
+		o.l1[j], o.l2[j] = l.L1*f/d.total, l.L2*f*f/d.total
+	}
 	build := func(w []float64) *Model {
 		coef, intercept := make([][]float64, outputs), make([]float64, outputs)
 		for k := range outputs {
@@ -27,42 +33,42 @@ func (l *Learner) fitLogistic(ctx context.Context, d *design, task learner.Task,
 		return d.model(Logistic, task, coef, intercept)
 	}
 	step := func(done int, w []float64, loss float64) error {
-		if err := ctx.Err(); err != nil {
-			return fault.Wrap(err, fault.Canceled, "training stopped after %d iterations", done)
+		if err := canceled(ctx, done); err != nil {
+			return err
 		}
 		if opt.Progress != nil {
 			opt.Progress(done, l.Iterations, loss)
 		}
+		if opt.Curve == nil && opt.Prune == nil {
+			return nil
+		}
+		valid := math.NaN()
+		if opt.Valid != nil {
+			valid = lossOn(build(w), opt.Valid)
+		}
 		if opt.Curve != nil {
-			opt.Curve(done, l.Iterations, loss, validLoss(build(w), opt.Valid))
+			opt.Curve(done, l.Iterations, loss, valid)
+		}
+		if opt.Prune != nil && opt.Prune(done, l.Iterations, loss, valid) {
+			return learner.ErrPruned
 		}
 		return nil
 	}
-	w, err := o.minimise(o.start(), l.Iterations, l.Tolerance, step)
+	w := o.start()
+	var err error
+	switch {
+	case l.L1 > 0:
+		w, err = o.proximal(ctx, w, l.Iterations, l.Tolerance, step)
+	case l.Solver == Newton || l.Solver == Auto && len(w) <= newtonSize:
+		w, err = o.minimise(w, &newton{objective: o}, l.Iterations, l.Tolerance, step)
+	default:
+		w, err = o.minimise(w, &memory{scale: o.curvature()}, l.Iterations, l.Tolerance, step)
+	}
 	if err != nil {
 		return nil, err
 	}
+	o.centre(w, l.L1 == 0)
 	return build(w), nil
-}
-
-// report tells the loss of a finished model.
-func report(m *Model, done, total int, train learner.Set, opt learner.Options) {
-	loss := validLoss(m, &train)
-	if opt.Progress != nil {
-		opt.Progress(done, total, loss)
-	}
-	if opt.Curve != nil {
-		opt.Curve(done, total, loss, validLoss(m, opt.Valid))
-	}
-}
-
-func validLoss(m *Model, set *learner.Set) float64 {
-	if set == nil {
-		return math.NaN()
-	}
-	p := make([]float64, set.X.Rows*m.Outputs())
-	m.Predict(set.X, p)
-	return learner.MeanLoss(m.task, set.Y, p)
 }
 
 // objective is the penalised mean log loss as a function of the weights: per output the columns' standardised
@@ -70,7 +76,7 @@ func validLoss(m *Model, set *learner.Set) float64 {
 type objective struct {
 	*design
 	outputs int
-	penalty float64
+	l1, l2  []float64 // per column
 }
 
 func (o *objective) start() []float64 {
@@ -86,82 +92,187 @@ func (o *objective) start() []float64 {
 		w[p] = math.Log(share(1) / share(0))
 		return w
 	}
-	// Softmax does not see what all margins share. Intercepts start with mean 0 and gradients keep it.
-	var mean float64
 	for k := range o.outputs {
-		mean += math.Log(share(k)) / float64(o.outputs)
+		w[k*(p+1)+p] = math.Log(share(k))
 	}
-	for k := range o.outputs {
-		w[k*(p+1)+p] = math.Log(share(k)) - mean
-	}
+	o.centre(w, false)
 	return w
 }
 
-// at is the penalised loss, the loss alone, and the gradient, which is written to grad.
-func (o *objective) at(w, grad []float64) (value, loss float64) {
+// centre takes from the intercepts what all outputs share, which softmax does not see, and from the coefficients too
+// when nothing but squares is penalised, which it lowers.
+func (o *objective) centre(w []float64, coefficients bool) {
+	if o.outputs == 1 {
+		return
+	}
 	p := o.x.Cols
-	parts := make([][]float64, pieces)
-	losses := make([]float64, pieces)
+	from := p
+	if coefficients {
+		from = 0
+	}
+	for j := from; j <= p; j++ {
+		var mean float64
+		for k := range o.outputs {
+			mean += w[k*(p+1)+j] / float64(o.outputs)
+		}
+		for k := range o.outputs {
+			w[k*(p+1)+j] -= mean
+		}
+	}
+}
+
+// curvature bounds from above, roughly, the second derivative by each weight.
+func (o *objective) curvature() []float64 {
+	p := o.x.Cols
+	out := make([]float64, o.outputs*(p+1))
+	for i := range out {
+		out[i] = 0.25
+		if j := i % (p + 1); j < p {
+			out[i] += o.l2[j]
+		}
+	}
+	return out
+}
+
+// raw turns standardised coefficients into those of the columns as they are, padded for the kernels, and the intercept.
+func (o *objective) raw(w []float64) (slopes []float64, intercept float64) {
+	p := o.x.Cols
+	slopes, intercept = make([]float64, padded(p)), w[p]
+	for j := range p {
+		slopes[j] = w[j] * o.inv[j]
+		intercept -= float64(slopes[j] * o.mean[j])
+	}
+	return slopes, intercept
+}
+
+// at is the penalised loss, the loss alone, and the gradient of the smooth part, which is written to grad.
+func (o *objective) at(w, grad []float64) (value, loss float64) {
+	p, k := o.x.Cols, o.outputs
+	slopes, intercept := make([][]float64, k), make([]float64, k)
+	for c := range k {
+		slopes[c], intercept[c] = o.raw(w[c*(p+1):])
+	}
+	type part struct {
+		g    [][]float64 // per output, sums of residual times column
+		r    []float64   // per output, the sum of residuals
+		loss float64
+	}
+	parts := make([]part, pieces)
 	shard.Run(o.workers, pieces, func(_, b int) {
-		g := make([]float64, len(w))
-		z := make([]float64, p)
-		m := make([]float64, o.outputs)
+		out := part{g: make([][]float64, k), r: make([]float64, k)}
+		for c := range out.g {
+			out.g[c] = make([]float64, padded(p))
+		}
+		size := o.block()
+		m := make([]float64, k*size) // margins, then residuals, output by output
+		row := make([]float64, k)
 		lo, hi := o.rows(b)
-		var sum float64
-		for i := lo; i < hi; i++ {
-			o.row(i, z)
-			for k := range m {
-				m[k] = dot(w[k*(p+1):k*(p+1)+p], z) + w[k*(p+1)+p]
+		for i := lo; i < hi; i += size {
+			n := min(size, hi-i)
+			x := o.x.Data[i*p : (i+n)*p]
+			for c := range k {
+				dots(m[c*size:c*size+n], slopes[c], x, p)
 			}
-			weight := o.weight(i)
-			sum += weight * residuals(m, o.y[i])
-			for k, r := range m {
-				r *= weight
-				gk := g[k*(p+1) : (k+1)*(p+1)]
-				for j, v := range z {
-					gk[j] += float64(r * v)
+			if k == 1 {
+				out.loss += o.binary(m[:n], i, intercept[0])
+			} else {
+				for r := range n {
+					for c := range row {
+						row[c] = m[c*size+r] + intercept[c]
+					}
+					weight := o.weight(i + r)
+					out.loss += float64(weight * residuals(row, o.y[i+r]))
+					for c, v := range row {
+						m[c*size+r] = weight * v
+					}
 				}
-				gk[p] += r
+			}
+			for c := range k {
+				own := m[c*size : c*size+n]
+				axpys(out.g[c], own, x, p)
+				for _, v := range own {
+					out.r[c] += v
+				}
 			}
 		}
-		parts[b], losses[b] = g, sum
+		parts[b] = out
 	})
 	clear(grad)
-	for b, g := range parts {
-		loss += losses[b]
-		for j, v := range g {
-			grad[j] += v
+	for _, part := range parts {
+		loss += part.loss
+		for c := range k {
+			own := grad[c*(p+1) : (c+1)*(p+1)]
+			for j := range p {
+				own[j] += part.g[c][j]
+			}
+			own[p] += part.r[c]
 		}
 	}
 	loss /= o.total
-	value = loss
-	for j := range grad {
-		grad[j] /= o.total
-		if j%(p+1) != p {
-			grad[j] += float64(o.penalty * w[j])
-			value += float64(o.penalty*w[j]*w[j]) / 2
+	for c := range k {
+		own := grad[c*(p+1) : (c+1)*(p+1)]
+		sum := own[p]
+		for j := range p {
+			own[j] = (own[j] - float64(o.mean[j]*sum)) * o.inv[j] / o.total
 		}
+		own[p] = sum / o.total
 	}
-	return value, loss
+	return loss + o.penalise(w, grad), loss
 }
 
-// residuals replaces margins by probability minus truth and returns the log loss.
-func residuals(m []float64, y float64) float64 {
-	if len(m) == 1 {
-		z := m[0]
-		e := math.Exp(-math.Abs(z))
-		p := 1 / (1 + e)
-		if z < 0 {
-			p = e * p
+// penalise is the value of the penalties; it adds the gradient of the smooth one to grad.
+func (o *objective) penalise(w, grad []float64) (value float64) {
+	p := o.x.Cols
+	for i, c := range w {
+		j := i % (p + 1)
+		if j == p {
+			continue
 		}
-		m[0] = p - y
-		return math.Log1p(e) + math.Max(z, 0) - float64(y*z)
+		value += float64(o.l2[j]*float64(c*c))/2 + float64(o.l1[j]*math.Abs(c))
+		if grad != nil {
+			grad[i] += float64(o.l2[j] * c)
+		}
 	}
+	return value
+}
+
+// binary replaces the margins, short of the intercept, of the rows from first on by weight times (probability minus
+// label), and returns the sum of weighted losses. Without weights the logarithms of up to 64 rows are taken together.
+func (o *objective) binary(m []float64, first int, intercept float64) (loss float64) {
+	product, factors := 1.0, 0
+	for r, z := range m {
+		z += intercept
+		y := o.y[first+r]
+		e := math.Exp(-math.Abs(z))
+		q := 1 / (1 + e)
+		if z < 0 {
+			q = e * q
+		}
+		m[r] = q - y
+		own := max(z, 0) - float64(y*z)
+		if o.weights != nil {
+			w := o.weights[first+r]
+			m[r] *= w
+			loss += float64(w * (math.Log1p(e) + own))
+			continue
+		}
+		loss += own
+		product *= 1 + e
+		if factors++; factors == 64 {
+			loss += math.Log(product)
+			product, factors = 1, 0
+		}
+	}
+	return loss + math.Log(product)
+}
+
+// residuals replaces the margins of several outputs by probability minus truth and returns the log loss.
+func residuals(m []float64, y float64) float64 {
+	own := m[int(y)]
 	top := m[0]
 	for _, v := range m[1:] {
 		top = max(top, v)
 	}
-	own := m[int(y)] - top
 	var sum float64
 	for k, v := range m {
 		m[k] = math.Exp(v - top)
@@ -171,104 +282,21 @@ func residuals(m []float64, y float64) float64 {
 		m[k] /= sum
 	}
 	m[int(y)]--
-	return math.Log(sum) - own
+	return math.Log(sum) - (own - top)
 }
 
-func dot(a, b []float64) float64 {
-	var s float64
-	for i, v := range a {
-		s += float64(v * b[i])
-	}
-	return s
-}
-
-// minimise is L-BFGS with ten pairs (Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 7.5) and a
-// backtracking line search on Armijo's condition; the objective is convex, so that a pair is kept whenever its
-// curvature is positive. step sees every iterate and may end the work with an error.
-func (o *objective) minimise(w []float64, iterations int, tolerance float64, step func(int, []float64, float64) error) ([]float64, error) {
-	const memory = 10
-	type pair struct {
-		s, y []float64
-		rho  float64
-	}
-	var pairs []pair
-	grad := make([]float64, len(w))
-	value, loss := o.at(w, grad)
-	for it := range iterations {
-		if err := step(it, w, loss); err != nil {
-			return nil, err
-		}
-		if largest(grad) <= tolerance {
-			return w, nil
-		}
-		dir := make([]float64, len(w))
-		for j, g := range grad {
-			dir[j] = -g
-		}
-		alpha := make([]float64, len(pairs))
-		for i := len(pairs) - 1; i >= 0; i-- {
-			alpha[i] = pairs[i].rho * dot(pairs[i].s, dir)
-			axpy(dir, -alpha[i], pairs[i].y)
-		}
-		if n := len(pairs); n > 0 {
-			scale := 1 / (pairs[n-1].rho * dot(pairs[n-1].y, pairs[n-1].y))
-			for j := range dir {
-				dir[j] *= scale
+// margins writes the margins of all rows, output by output, for the coefficients w; intercepts are left out of a change.
+func (o *objective) margins(dst, w []float64) {
+	p, n := o.x.Cols, o.x.Rows
+	for c := range o.outputs {
+		slopes, intercept := o.raw(w[c*(p+1):])
+		shard.Run(o.workers, pieces, func(_, b int) {
+			lo, hi := o.rows(b)
+			own := dst[c*n+lo : c*n+hi]
+			dots(own, slopes, o.x.Data[lo*p:hi*p], p)
+			for i := range own {
+				own[i] += intercept
 			}
-		}
-		for i := range pairs {
-			axpy(dir, alpha[i]-pairs[i].rho*dot(pairs[i].y, dir), pairs[i].s)
-		}
-		slope := dot(grad, dir)
-		if slope >= 0 {
-			// Rounding near the minimum: fall back on the steepest descent and forget.
-			pairs = nil
-			for j, g := range grad {
-				dir[j] = -g
-			}
-			slope = -dot(grad, grad)
-		}
-		next, nextGrad := make([]float64, len(w)), make([]float64, len(w))
-		var nextValue, nextLoss float64
-		t, found := 1.0, false
-		for range 40 {
-			copy(next, w)
-			axpy(next, t, dir)
-			nextValue, nextLoss = o.at(next, nextGrad)
-			if nextValue <= value+float64(1e-4*t*slope) {
-				found = true
-				break
-			}
-			t /= 2
-		}
-		if !found {
-			return w, nil // no step is distinguishable from rounding
-		}
-		s, y := make([]float64, len(w)), make([]float64, len(w))
-		for j := range w {
-			s[j], y[j] = next[j]-w[j], nextGrad[j]-grad[j]
-		}
-		if sy := dot(s, y); sy > 1e-300 {
-			if len(pairs) == memory {
-				pairs = pairs[1:]
-			}
-			pairs = append(pairs, pair{s, y, 1 / sy})
-		}
-		w, grad, value, loss = next, nextGrad, nextValue, nextLoss
+		})
 	}
-	return w, nil
-}
-
-func axpy(dst []float64, a float64, x []float64) {
-	for i, v := range x {
-		dst[i] += float64(a * v)
-	}
-}
-
-func largest(v []float64) float64 {
-	var m float64
-	for _, x := range v {
-		m = max(m, math.Abs(x))
-	}
-	return m
 }

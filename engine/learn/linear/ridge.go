@@ -2,6 +2,7 @@ package linear
 
 import (
 	"context"
+	"math"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
@@ -11,96 +12,157 @@ import (
 // maxColumns bounds the normal equations: 8,192 squared is half a gibibyte.
 const maxColumns = 8192
 
-// fitRidge solves (Z'WZ + l2 I) c = Z'W(y - mean y) for standardised Z by Cholesky's factorisation.
-func (l *Learner) fitRidge(ctx context.Context, d *design, opt learner.Options) (learner.Model, error) {
-	p := d.x.Cols
-	if p > maxColumns {
-		return nil, fault.New(fault.TooLarge, "linear has %d columns; at most %d are supported", p, maxColumns)
+// fitRidge solves (Z'WZ + l2 I) c = Z'W(y - mean y) for standardised Z, or, when there are more columns than rows, the
+// equations with as many unknowns as rows that have the same solution.
+func (l *Learner) fitRidge(ctx context.Context, d *design, train learner.Set, opt learner.Options) (learner.Model, error) {
+	p, n := d.x.Cols, d.x.Rows
+	if min(p, n) > maxColumns {
+		return nil, fault.New(fault.TooLarge, "%s has %d columns; at most %d are supported", l.Kind, p, maxColumns).WithHint("use lasso or gbdt")
 	}
-	var mean float64
-	for i, y := range d.y {
-		mean += d.weight(i) * y
+	penalty := l.L2
+	if l.Kind == Ridge {
+		penalty = l.Alpha
 	}
-	mean /= d.total
-
-	a, b := d.normal(mean)
-	if err := ctx.Err(); err != nil {
-		return nil, fault.Wrap(err, fault.Canceled, "training stopped")
+	mean, _ := d.meanLabel()
+	var coef []float64
+	if p > n {
+		coef = d.dual(penalty, mean)
+	} else {
+		a, _, stride := d.gram(nil, false)
+		coef = d.correlations(func(i int) float64 { return d.y[i] - mean })
+		if err := canceled(ctx, 0); err != nil {
+			return nil, err
+		}
+		for j, f := range d.factor {
+			a[j*stride+j] += float64(penalty * float64(f*f))
+		}
+		solve(a, coef, p, stride)
 	}
-	for j := range p {
-		a[j*p+j] += l.L2
+	if err := canceled(ctx, 1); err != nil {
+		return nil, err
 	}
-	// Standardised columns have mean 0, missing values included, so that the intercept is the mean label.
-	solve(a, b, p)
-	m := d.model(Linear, learner.Regression, [][]float64{b}, []float64{mean})
-	if opt.Progress != nil || opt.Curve != nil {
-		report(m, 1, 1, learner.Set{X: d.x, Y: d.y}, opt)
-	}
+	// Standardised columns have mean 0, so that the intercept is the mean label.
+	m := d.model(l.Kind, learner.Regression, [][]float64{coef}, []float64{mean})
+	report(m, 1, 1, train, opt)
 	return m, nil
 }
 
-// normal is the upper triangle of Z'WZ, row-major, and Z'W(y - mean). The rows are cut into pieces that each have a
-// triangle of their own, as many as fit in 128 MiB: a number that depends on the columns alone.
-func (d *design) normal(mean float64) (a, b []float64) {
-	p := d.x.Cols
-	parts := min(max((1<<24)/(p*p), 1), pieces)
-	as, bs := make([][]float64, parts), make([][]float64, parts)
-	n := d.x.Rows
-	shard.Run(d.workers, parts, func(_, k int) {
-		a, b, z := make([]float64, p*p), make([]float64, p), make([]float64, p)
-		for i := n * k / parts; i < n*(k+1)/parts; i++ {
-			d.row(i, z)
-			w := d.weight(i)
-			r := w * (d.y[i] - mean)
-			for j, v := range z {
-				if v == 0 {
-					continue
-				}
-				b[j] += float64(r * v)
-				wv := w * v
-				row := a[j*p : (j+1)*p]
-				for c := j; c < p; c++ {
-					row[c] += float64(wv * z[c])
-				}
-			}
-		}
-		as[k], bs[k] = a, b
-	})
-	a, b = as[0], bs[0]
-	for k := 1; k < parts; k++ {
-		for i, v := range as[k] {
-			a[i] += v
-		}
-		for i, v := range bs[k] {
-			b[i] += v
-		}
+// report tells the loss of a finished model.
+func report(m *Model, done, total int, train learner.Set, opt learner.Options) {
+	if opt.Progress == nil && opt.Curve == nil {
+		return
 	}
-	return a, b
+	loss := lossOn(m, &train)
+	if opt.Progress != nil {
+		opt.Progress(done, total, loss)
+	}
+	if opt.Curve != nil {
+		opt.Curve(done, total, loss, lossOn(m, opt.Valid))
+	}
 }
 
-// solve replaces b by the solution of the symmetric system whose upper triangle is a. A column that depends on those
-// before it, which can only happen without a penalty, gets the coefficient 0.
-func solve(a, b []float64, p int) {
+// lossOn is the model's mean loss on the set, NaN without one.
+func lossOn(m *Model, set *learner.Set) float64 {
+	if set == nil {
+		return math.NaN()
+	}
+	p := make([]float64, set.X.Rows*m.Outputs())
+	m.Predict(set.X, p)
+	return learner.MeanLoss(m.task, set.Y, p)
+}
+
+// correlations are the sums over rows of weight times standardised column times residual, one per column.
+func (d *design) correlations(residual func(i int) float64) []float64 {
+	p := d.x.Cols
+	parts := make([][]float64, pieces)
+	shard.Run(d.workers, pieces, func(_, b int) {
+		s := make([]float64, padded(p))
+		r := make([]float64, d.block())
+		var total float64
+		lo, hi := d.rows(b)
+		for i := lo; i < hi; i += len(r) {
+			own := r[:min(len(r), hi-i)]
+			for k := range own {
+				own[k] = d.weight(i+k) * residual(i+k)
+				total += own[k]
+			}
+			axpys(s, own, d.x.Data[i*p:], p)
+		}
+		for j := range p {
+			s[j] = (s[j] - float64(d.mean[j]*total)) * d.inv[j]
+		}
+		parts[b] = s
+	})
+	out := make([]float64, p)
+	for _, s := range parts {
+		for j := range out {
+			out[j] += s[j]
+		}
+	}
+	return out
+}
+
+// dual finds the coefficients as a combination of the rows: with S the standardised rows, each divided by the penalty
+// factors and multiplied by the root of its weight, (SS' + penalty I) u = root of weight times (y - mean), c = S'u.
+func (d *design) dual(penalty, mean float64) []float64 {
+	n, p := d.x.Rows, d.x.Cols
+	stride := padded(n)
+	s := make([]float64, n*p)
+	root := make([]float64, n)
+	for i := range n {
+		root[i] = math.Sqrt(d.weight(i))
+		row := s[i*p : (i+1)*p]
+		d.row(i, row)
+		for j, v := range row {
+			row[j] = 0
+			if d.inv[j] != 0 {
+				row[j] = v * root[i] / d.factor[j]
+			}
+		}
+	}
+	a, u := make([]float64, n*stride), make([]float64, n)
+	shard.Run(d.workers, n, func(_, i int) {
+		for k := i; k < n; k++ {
+			a[i*stride+k] = dot(s[i*p:(i+1)*p], s[k*p:(k+1)*p])
+		}
+		a[i*stride+i] += penalty
+		u[i] = root[i] * (d.y[i] - mean)
+	})
+	solve(a, u, n, stride)
+	coef := make([]float64, p)
+	for i, v := range u {
+		axpy(coef, v, s[i*p:(i+1)*p])
+	}
+	for j, f := range d.factor {
+		if d.inv[j] != 0 {
+			coef[j] /= f
+		}
+	}
+	return coef
+}
+
+// solve replaces b by the solution of the symmetric system whose upper triangle is a, in p rows of stride numbers, of
+// which those from p on are 0. A column that depends on those before it, which can only happen without a penalty, gets
+// the coefficient 0.
+func solve(a, b []float64, p, stride int) {
 	var largest float64
 	for j := range p {
-		largest = max(largest, a[j*p+j])
+		largest = max(largest, a[j*stride+j])
 	}
 	dropped := make([]bool, p)
 	// U'DU in place: row j of U right of the diagonal, D on the diagonal.
 	for j := range p {
-		pivot := a[j*p+j]
-		if pivot <= 1e-12*largest {
+		pivot := a[j*stride+j]
+		if !(pivot > 1e-12*largest) {
 			dropped[j] = true
 			continue
 		}
 		for i := j + 1; i < p; i++ {
-			f := a[j*p+i] / pivot
+			f := a[j*stride+i] / pivot
 			if f == 0 {
 				continue
 			}
-			for c := i; c < p; c++ {
-				a[i*p+c] -= float64(f * a[j*p+c])
-			}
+			axpy(a[i*stride+i:i*stride+p], -f, a[j*stride+i:])
 			b[i] -= float64(f * b[j])
 		}
 	}
@@ -111,8 +173,32 @@ func solve(a, b []float64, p int) {
 		}
 		s := b[j]
 		for c := j + 1; c < p; c++ {
-			s -= float64(a[j*p+c] * b[c])
+			s -= float64(a[j*stride+c] * b[c])
 		}
-		b[j] = s / a[j*p+j]
+		b[j] = s / a[j*stride+j]
 	}
+}
+
+func dot(a, b []float64) float64 {
+	var s float64
+	b = b[:len(a)]
+	for i, v := range a {
+		s += float64(v * b[i])
+	}
+	return s
+}
+
+func axpy(dst []float64, a float64, x []float64) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] += float64(a * v)
+	}
+}
+
+func largest(v []float64) float64 {
+	var m float64
+	for _, x := range v {
+		m = max(m, math.Abs(x))
+	}
+	return m
 }
