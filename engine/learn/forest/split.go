@@ -1,0 +1,326 @@
+package forest
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/trimtab-ml/trimtab/engine/learn/bins"
+)
+
+// cell sums rows: their number, weight, and weight times label or, with classes, the weight of the node's largest class.
+type cell struct {
+	w, y float64
+	n    int32
+}
+
+// entry is a code that occurs in the node.
+type entry struct {
+	cell
+	at   int32 // where its rows begin in classes.sorted
+	code uint8
+}
+
+// manyRows is from how many rows on all cells of a column are looked through instead of those marked.
+const manyRows = 192
+
+// find is the best split of the node that was loaded, whose rows are given; its column is -1 when there is none. Columns are
+// drawn until enough have been looked at and one of them could be split, as in scikit-learn.
+func (g *grower) find(rows []uint32) split {
+	best := split{column: -1, gain: math.Inf(-1)}
+	pool := g.columnsLeft
+	for looked := 0; looked < len(pool) && (looked < g.columns || best.column < 0); looked++ {
+		if g.columns < len(pool) {
+			at := looked + g.random.IntN(len(pool)-looked)
+			pool[looked], pool[at] = pool[at], pool[looked]
+		}
+		c := pool[looked]
+		if g.column(&g.data.Columns[c], rows, &best) {
+			best.column = c
+		}
+	}
+	if best.column < 0 {
+		return best
+	}
+	if best.gain = max(best.gain-g.score(), 0); best.gain < g.MinGain {
+		best.column = -1
+		return best
+	}
+	if col := &g.data.Columns[best.column]; !col.Categorical() {
+		best.sides = codeSet{}
+		for code := 1; code <= int(best.code); code++ {
+			best.sides.add(uint8(code))
+		}
+	}
+	if best.missingLeft {
+		best.sides.add(0)
+	} else {
+		best.sides[0] &^= 1
+	}
+	return best
+}
+
+// score is the node's own sum, from which gains count.
+func (g *grower) score() float64 {
+	if g.total != nil {
+		return g.total.square / g.part.w
+	}
+	return g.part.y * g.part.y / g.part.w
+}
+
+// column improves best by the best split of one column and reports whether it did.
+func (g *grower) column(col *bins.Column, rows []uint32, best *split) bool {
+	codes := g.data.Codes[col.Slot]
+	list := g.gather(codes, rows, col.Count())
+	if len(list) < 2 {
+		return false
+	}
+	if g.total != nil {
+		g.total.sort(codes, rows, list)
+	}
+	switch {
+	case col.Categorical():
+		return g.categories(list, col, best)
+	case g.name == ExtraTrees:
+		return g.threshold(list, col, best)
+	case list[0].code != 0:
+		if k, left := g.prefixes(list[:len(list)-1], nil, best); k >= 0 {
+			best.code, best.missingLeft = list[k].code, 2*left.w >= g.part.w
+			return true
+		}
+		return false
+	}
+	// Missing values go right, with everything known against them as the last candidate, or left.
+	better := false
+	if k, _ := g.prefixes(list[1:], nil, best); k >= 0 {
+		better = true
+		best.code, best.missingLeft = list[1+k].code, false
+	}
+	if k, _ := g.prefixes(list[1:len(list)-1], &list[0], best); k >= 0 {
+		better = true
+		best.code, best.missingLeft = list[1+k].code, true
+	}
+	return better
+}
+
+// gather lists the codes of the rows, ascending, with their sums. The cells are left empty for the next column.
+func (g *grower) gather(codes []uint8, rows []uint32, count int) []entry {
+	weights, targets := g.weights[:len(rows)], g.targets[:len(rows)]
+	k := 0
+	if len(rows) >= manyRows {
+		for i, row := range rows {
+			c := &g.cells[codes[row]]
+			c.w += weights[i]
+			c.y += targets[i]
+			c.n++
+		}
+		for code := range g.cells[:count] {
+			if c := &g.cells[code]; c.n > 0 {
+				g.list[k&255] = entry{cell: *c, code: uint8(code)}
+				k++
+				*c = cell{}
+			}
+		}
+		return g.list[:k]
+	}
+	var marks [4]uint64
+	for i, row := range rows {
+		code := codes[row]
+		marks[code>>6] |= 1 << (code & 63)
+		c := &g.cells[code]
+		c.w += weights[i]
+		c.y += targets[i]
+		c.n++
+	}
+	for word, m := range marks {
+		for ; m != 0; m &= m - 1 {
+			code := word<<6 + bits.TrailingZeros64(m)
+			g.list[k&255] = entry{cell: g.cells[code], code: uint8(code)}
+			g.cells[code] = cell{}
+			k++
+		}
+	}
+	return g.list[:k]
+}
+
+// prefixes tries the split after each entry of the list, with first on the left too when it is given. When one is better
+// than best it sets best.gain and returns the last entry on the left and its sums; otherwise -1.
+func (g *grower) prefixes(list []entry, first *entry, best *split) (int, cell) {
+	var left, taken cell
+	if g.total != nil {
+		g.total.reset()
+	}
+	if first != nil {
+		left = first.cell
+		if g.total != nil {
+			g.total.move(first)
+		}
+	}
+	found := -1
+	least, most := int32(g.MinLeaf), g.part.n-int32(g.MinLeaf)
+	for i := range list {
+		e := &list[i]
+		left.w += e.w
+		left.y += e.y
+		left.n += e.n
+		if g.total != nil {
+			g.total.move(e)
+		}
+		if left.n < least {
+			continue
+		}
+		if left.n > most {
+			break
+		}
+		if gain := g.gain(&left); gain > best.gain {
+			best.gain, found, taken = gain, i, left
+		}
+	}
+	return found, taken
+}
+
+// gain is what both sides score.
+func (g *grower) gain(left *cell) float64 {
+	rw := g.part.w - left.w
+	if !(rw > 0 && left.w > 0) {
+		return math.Inf(-1) // weights too small beside the others to count
+	}
+	if g.total != nil {
+		return g.total.leftSquare/left.w + g.total.rightSq/rw
+	}
+	ry := g.part.y - left.y
+	return (float64(left.y*left.y*rw) + float64(ry*ry*left.w)) / (left.w * rw)
+}
+
+// one tries one set of entries on the left.
+func (g *grower) one(list []entry, inLeft func(*entry) bool, best *split) (cell, bool) {
+	var left cell
+	if g.total != nil {
+		g.total.reset()
+	}
+	for i := range list {
+		if e := &list[i]; inLeft(e) {
+			left.w += e.w
+			left.y += e.y
+			left.n += e.n
+			if g.total != nil {
+				g.total.move(e)
+			}
+		}
+	}
+	if left.n < int32(g.MinLeaf) || left.n > g.part.n-int32(g.MinLeaf) {
+		return left, false
+	}
+	gain := g.gain(&left)
+	if gain > best.gain {
+		best.gain = gain
+		return left, true
+	}
+	return left, false
+}
+
+// threshold tries one threshold drawn evenly between the node's smallest and largest value, with missing values on either
+// side.
+func (g *grower) threshold(list []entry, col *bins.Column, best *split) bool {
+	known := list
+	if list[0].code == 0 {
+		known = list[1:]
+	}
+	low, high := known[0].code, known[len(known)-1].code
+	code := low
+	if low < high {
+		from, to := edge(col, int(low)-2), edge(col, int(high)-1)
+		t := float32(from + g.random.Float64()*(to-from))
+		at, _ := slices.BinarySearch(col.Thresholds, t)
+		code = uint8(min(max(at+1, int(low)), int(high)-1))
+	}
+	better := false
+	for _, missingLeft := range [2]bool{false, true} {
+		left, ok := g.one(list, func(e *entry) bool { return e.code <= code && (e.code > 0 || missingLeft) }, best)
+		if ok {
+			better = true
+			best.code, best.missingLeft = code, missingLeft
+			if len(known) == len(list) {
+				best.missingLeft = 2*left.w >= g.part.w
+			}
+		}
+		if len(known) == len(list) {
+			break
+		}
+	}
+	return better
+}
+
+// edge is threshold k of a column, with its smallest and largest values around them, kept finite.
+func edge(col *bins.Column, k int) float64 {
+	v := col.High
+	switch {
+	case k < 0:
+		v = col.Low
+	case k < len(col.Thresholds):
+		v = col.Thresholds[k]
+	}
+	return min(max(float64(v), -math.MaxFloat32), math.MaxFloat32)
+}
+
+// categories tries the prefixes of the categories sorted by their mean, which is pulled to the node's by CatSmooth rows'
+// worth; missing is a category like the others. Extremely randomised trees try one set drawn at random.
+func (g *grower) categories(list []entry, col *bins.Column, best *split) bool {
+	var left cell
+	var sides codeSet
+	missing := list[0].code == 0
+	if g.name == ExtraTrees {
+		draw := codeSet{g.random.Uint64(), g.random.Uint64(), g.random.Uint64(), g.random.Uint64()}
+		some := 0
+		for i := range list {
+			if draw.has(list[i].code) {
+				some++
+			}
+		}
+		if some == 0 || some == len(list) {
+			code := list[g.random.IntN(len(list))].code
+			draw[code>>6] ^= 1 << (code & 63)
+		}
+		var ok bool
+		if left, ok = g.one(list, func(e *entry) bool { return draw.has(e.code) }, best); !ok {
+			return false
+		}
+		for i := range list {
+			if draw.has(list[i].code) {
+				sides.add(list[i].code)
+			}
+		}
+	} else {
+		mean := g.part.y / g.part.w
+		rank := func(e *entry) float64 { return (e.y + float64(g.CatSmooth*mean)) / (e.w + g.CatSmooth) }
+		slices.SortStableFunc(list, func(a, b entry) int {
+			switch x, y := rank(&a), rank(&b); {
+			case x < y:
+				return -1
+			case x > y:
+				return 1
+			}
+			return 0
+		})
+		k, sum := g.prefixes(list[:len(list)-1], nil, best)
+		if k < 0 {
+			return false
+		}
+		left = sum
+		for i := range list[:k+1] {
+			sides.add(list[i].code)
+		}
+	}
+	// Values that are no category of the column go right, and with them the code of the rare ones.
+	if last := uint8(col.Count() - 1); col.Others && sides.has(last) {
+		for w := range sides {
+			sides[w] = ^sides[w]
+		}
+		left.w = g.part.w - left.w
+	}
+	best.sides, best.missingLeft = sides, sides.has(0)
+	if !missing {
+		best.missingLeft = 2*left.w >= g.part.w
+	}
+	return true
+}
