@@ -45,7 +45,6 @@ func Slices(c *table.Column, task learner.Task, y, p []float64, threshold float6
 		return cmp.Or(cmp.Compare(len(rows[b]), len(rows[a])), cmp.Compare(a, b))
 	})
 	if most > 0 && len(values) > most {
-		const other = "(other)"
 		var rest []int
 		for _, v := range values[most-1:] {
 			rest = append(rest, rows[v]...)
@@ -67,9 +66,14 @@ func Slices(c *table.Column, task learner.Task, y, p []float64, threshold float6
 	return out
 }
 
+// What slices of missing values, and of the values that are too many to list, are called.
+const (
+	missing = "(missing)"
+	other   = "(other)"
+)
+
 // slicer names the slice of each row.
 func slicer(c *table.Column) func(i int) string {
-	const missing = "(missing)"
 	if c.Kind == table.String {
 		return func(i int) string {
 			if c.IsNull(i) {
@@ -78,6 +82,19 @@ func slicer(c *table.Column) func(i int) string {
 			return c.Strings[i]
 		}
 	}
+	name := cutter(c, 4)
+	return func(i int) string {
+		if c.IsNull(i) || math.IsNaN(c.Floats[i]) {
+			return missing
+		}
+		at, label := name(c.Floats[i])
+		return label[at]
+	}
+}
+
+// cutter says, for the known numbers of a column, the place of a value among labels in rising order: each distinct
+// value when there are at most twelve, else so many ranges by rank, fewer when quantiles are equal.
+func cutter(c *table.Column, ranges int) func(v float64) (at int, labels []string) {
 	var known []float64
 	for i, v := range c.Floats {
 		if !c.IsNull(i) && !math.IsNaN(v) {
@@ -90,30 +107,27 @@ func slicer(c *table.Column) func(i int) string {
 	if c.Kind == table.Boolean {
 		name = func(v float64) string { return strconv.FormatBool(v != 0) }
 	}
-	if len(distinct) > 12 {
-		cuts := slices.Compact([]float64{quantile(known, 0.25), quantile(known, 0.5), quantile(known, 0.75)})
-		labels := make([]string, len(cuts)+1)
-		number := name
-		for i := range labels {
-			switch i {
-			case 0:
-				labels[i] = "≤ " + number(cuts[0])
-			case len(cuts):
-				labels[i] = "> " + number(cuts[i-1])
-			default:
-				labels[i] = number(cuts[i-1]) + " – " + number(cuts[i])
-			}
+	var cuts []float64 // the greatest value of each place but the last
+	var labels []string
+	if len(distinct) <= 12 {
+		for _, v := range distinct {
+			labels = append(labels, name(v))
 		}
-		name = func(v float64) string {
-			at, _ := slices.BinarySearch(cuts, v) // the cuts below v
-			return labels[at]
+		cuts = distinct[:max(len(distinct)-1, 0)]
+	} else {
+		for i := 1; i < ranges; i++ {
+			cuts = append(cuts, quantile(known, float64(i)/float64(ranges)))
 		}
+		cuts = slices.Compact(cuts)
+		labels = append(labels, "≤ "+name(cuts[0]))
+		for i := 1; i < len(cuts); i++ {
+			labels = append(labels, name(cuts[i-1])+" – "+name(cuts[i]))
+		}
+		labels = append(labels, "> "+name(cuts[len(cuts)-1]))
 	}
-	return func(i int) string {
-		if c.IsNull(i) || math.IsNaN(c.Floats[i]) {
-			return missing
-		}
-		return name(c.Floats[i])
+	return func(v float64) (int, []string) {
+		at, _ := slices.BinarySearch(cuts, v) // the cuts below v
+		return at, labels
 	}
 }
 
