@@ -5,14 +5,17 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/trimtab-ml/trimtab/engine/onnx/format"
 )
 
 // Numbers of onnx.proto3 (ONNX 1.11, IR version 8): element types, attribute types, versions.
 const (
-	typeFloat  = 1
-	typeInt64  = 7
-	typeString = 8
-	typeDouble = 11
+	typeFloat  = format.Float
+	typeInt64  = format.Int64
+	typeString = format.String
+	typeBool   = format.Bool
+	typeDouble = format.Double
 
 	attributeFloat   = 1
 	attributeInt     = 2

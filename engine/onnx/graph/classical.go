@@ -47,11 +47,11 @@ func perColumn(in []*Tensor, settings []float32, f func(v, setting float32) floa
 }
 
 func scaler(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
-	out, err := perColumn(in, n.attr.floats("offset"), func(v, offset float32) float32 { return v - offset })
+	out, err := perColumn(in, n.attr.Floats("offset"), func(v, offset float32) float32 { return v - offset })
 	if err != nil {
 		return nil, err
 	}
-	return perColumn(out, n.attr.floats("scale"), func(v, scale float32) float32 { return v * scale })
+	return perColumn(out, n.attr.Floats("scale"), func(v, scale float32) float32 { return v * scale })
 }
 
 func normalizer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
@@ -68,7 +68,7 @@ func normalizer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 		row := out[begin : begin+cols]
 		var by float32
 		for _, v := range row {
-			switch n.attr.text("norm") {
+			switch n.attr.Text("norm") {
 			case "L1":
 				by += float32(math.Abs(float64(v)))
 			case "L2":
@@ -77,7 +77,7 @@ func normalizer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 				by = max(by, v)
 			}
 		}
-		if n.attr.text("norm") == "L2" {
+		if n.attr.Text("norm") == "L2" {
 			by = float32(math.Sqrt(float64(by)))
 		}
 		if by == 0 {
@@ -91,8 +91,8 @@ func normalizer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 }
 
 func imputer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
-	if fill := n.attr.floats("imputed_value_floats"); fill != nil {
-		missing := n.attr.float("replaced_value_float", 0)
+	if fill := n.attr.Floats("imputed_value_floats"); fill != nil {
+		missing := n.attr.Float("replaced_value_float", 0)
 		return perColumn(in, fill, func(v, fill float32) float32 {
 			if v == missing || v != v && missing != missing {
 				return fill
@@ -100,7 +100,7 @@ func imputer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 			return v
 		})
 	}
-	fill, missing := n.attr.ints("imputed_value_int64s"), n.attr.int("replaced_value_int64", 0)
+	fill, missing := n.attr.Ints("imputed_value_int64s"), n.attr.Int("replaced_value_int64", 0)
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func imputer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 }
 
 func binarizer(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
-	return perColumn(in, []float32{n.attr.float("threshold", 0)}, func(v, threshold float32) float32 {
+	return perColumn(in, []float32{n.attr.Float("threshold", 0)}, func(v, threshold float32) float32 {
 		if v > threshold {
 			return 1
 		}
@@ -177,7 +177,7 @@ func oneHot(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	var place func(int) int
 	width := 0
 	if texts, ok := in[0].Data.([]string); ok {
-		words := n.attr.texts("cats_strings")
+		words := n.attr.Texts("cats_strings")
 		width = len(words)
 		place = func(i int) int { return slices.Index(words, texts[i]) }
 	} else {
@@ -185,14 +185,14 @@ func oneHot(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		numbers := n.attr.ints("cats_int64s")
+		numbers := n.attr.Ints("cats_int64s")
 		width = len(numbers)
 		place = func(i int) int { return slices.Index(numbers, values[i]) }
 	}
 	out := make([]float32, in[0].len()*width)
 	for i := range in[0].len() {
 		at := place(i)
-		if at < 0 && n.attr.int("zeros", 1) == 0 {
+		if at < 0 && n.attr.Int("zeros", 1) == 0 {
 			return nil, fault.New(fault.Invalid, "a value is none of the %d that it knows", width)
 		}
 		if at >= 0 {
@@ -209,11 +209,11 @@ func labelEncoder(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	a := n.attr
 	switch data := in[0].Data.(type) {
 	case []string:
-		return encode(a, data, a.texts("keys_strings"), in[0].Shape)
+		return encode(a, data, a.Texts("keys_strings"), in[0].Shape)
 	case []int64:
-		return encode(a, data, a.ints("keys_int64s"), in[0].Shape)
+		return encode(a, data, a.Ints("keys_int64s"), in[0].Shape)
 	case []float32:
-		return encode(a, data, a.floats("keys_floats"), in[0].Shape)
+		return encode(a, data, a.Floats("keys_floats"), in[0].Shape)
 	}
 	return nil, wrongType(in[0])
 }
@@ -236,17 +236,17 @@ func encode[K string | int64 | float32](a attributes, data, keys []K, shape []in
 		}
 		return -1
 	}
-	if v := a.texts("values_strings"); v != nil {
+	if v := a.Texts("values_strings"); v != nil {
 		otherwise := "_Unused"
 		if d, ok := a["default_string"].(string); ok {
 			otherwise = d
 		}
 		return translate(data, v, otherwise, at, shape)
 	}
-	if v := a.ints("values_int64s"); v != nil {
-		return translate(data, v, a.int("default_int64", -1), at, shape)
+	if v := a.Ints("values_int64s"); v != nil {
+		return translate(data, v, a.Int("default_int64", -1), at, shape)
 	}
-	return translate(data, a.floats("values_floats"), a.float("default_float", 0), at, shape)
+	return translate(data, a.Floats("values_floats"), a.Float("default_float", 0), at, shape)
 }
 
 func translate[K any, V string | int64 | float32](data []K, values []V, otherwise V, at func(K) int, shape []int) ([]*Tensor, error) {
@@ -277,7 +277,7 @@ func scores(n *node, in []*Tensor, targets int) (values []float32, rows int, err
 	if err != nil {
 		return nil, 0, err
 	}
-	coefficients, intercepts := n.attr.floats("coefficients"), n.attr.floats("intercepts")
+	coefficients, intercepts := n.attr.Floats("coefficients"), n.attr.Floats("intercepts")
 	rows, cols := in[0].rows(), in[0].cols()
 	if targets == 0 || len(coefficients) != targets*cols {
 		return nil, 0, fault.New(fault.Invalid, "it has %d coefficients for %d targets of %d columns", len(coefficients), targets, cols)
@@ -292,28 +292,28 @@ func scores(n *node, in []*Tensor, targets int) (values []float32, rows int, err
 }
 
 func linearRegressor(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
-	targets := int(n.attr.int("targets", 1))
+	targets := int(n.attr.Int("targets", 1))
 	values, rows, err := scores(n, in, targets)
 	if err != nil {
 		return nil, err
 	}
 	for i := range rows {
-		transform(n.attr.text("post_transform"), values[i*targets:(i+1)*targets])
+		transform(n.attr.Text("post_transform"), values[i*targets:(i+1)*targets])
 	}
 	return one(New(values, rows, targets), nil)
 }
 
 func linearClassifier(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
-	targets := len(n.attr.floats("intercepts"))
+	targets := len(n.attr.Floats("intercepts"))
 	if targets == 0 && len(in) > 0 && in[0] != nil && in[0].cols() > 0 {
-		targets = len(n.attr.floats("coefficients")) / in[0].cols()
+		targets = len(n.attr.Floats("coefficients")) / in[0].cols()
 	}
 	values, rows, err := scores(n, in, targets)
 	if err != nil {
 		return nil, err
 	}
 	c := newClasses(n.attr)
-	post := n.attr.text("post_transform")
+	post := n.attr.Text("post_transform")
 	best := make([]int, rows)
 	out := values
 	if targets == 1 && c.count() == 2 {
@@ -389,10 +389,10 @@ type classes struct {
 
 func newClasses(a attributes) classes {
 	for _, name := range []string{"classlabels_strings", "classlabels_int64s", "classlabels_ints"} {
-		if v := a.texts(name); v != nil {
+		if v := a.Texts(name); v != nil {
 			return classes{texts: v}
 		}
-		if v := a.ints(name); v != nil {
+		if v := a.Ints(name); v != nil {
 			return classes{numbers: v}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/engine/onnx/format"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -236,18 +237,18 @@ func cast(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
-	to := n.attr.int("to", elemFloat)
+	to := n.attr.Int("to", format.Float)
 	if texts, ok := in[0].Data.([]string); ok {
 		return castTexts(texts, in[0].Shape, to)
 	}
 	switch to {
-	case elemFloat:
+	case format.Float:
 		v, err := in[0].floats()
 		return one(&Tensor{in[0].Shape, v}, err)
-	case elemDouble:
+	case format.Double:
 		v, err := in[0].Float64s()
 		return one(&Tensor{in[0].Shape, v}, err)
-	case elemInt64, elemInt32:
+	case format.Int64, format.Int32:
 		v, err := in[0].ints()
 		return one(&Tensor{in[0].Shape, v}, err)
 	}
@@ -256,13 +257,13 @@ func cast(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 		return nil, err
 	}
 	switch to {
-	case elemBool:
+	case format.Bool:
 		out := make([]bool, len(values))
 		for i, v := range values {
 			out[i] = v != 0
 		}
 		return one(New(out, in[0].Shape...), nil)
-	case elemString:
+	case format.String:
 		bits := 64
 		if _, ok := in[0].Data.([]float32); ok {
 			bits = 32
@@ -277,7 +278,7 @@ func cast(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 }
 
 func castTexts(texts []string, shape []int, to int64) ([]*Tensor, error) {
-	if to == elemString {
+	if to == format.String {
 		return one(New(texts, shape...), nil)
 	}
 	values := make([]float64, len(texts))
@@ -289,11 +290,11 @@ func castTexts(texts []string, shape []int, to int64) ([]*Tensor, error) {
 		values[i] = v
 	}
 	switch to {
-	case elemFloat:
+	case format.Float:
 		return one(New(convert[float64, float32](values), shape...), nil)
-	case elemDouble:
+	case format.Double:
 		return one(New(values, shape...), nil)
-	case elemInt64, elemInt32:
+	case format.Int64, format.Int32:
 		return one(New(convert[float64, int64](values), shape...), nil)
 	}
 	return nil, fault.New(fault.FormatNotServed, "it casts text to the element type %d", to)

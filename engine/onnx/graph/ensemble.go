@@ -50,10 +50,10 @@ type weight struct {
 }
 
 func newForest(a attributes, kind string) (*forest, error) {
-	trees, ids := a.ints("nodes_treeids"), a.ints("nodes_nodeids")
-	features, values := a.ints("nodes_featureids"), a.floats("nodes_values")
-	yes, no, ways := a.ints("nodes_truenodeids"), a.ints("nodes_falsenodeids"), a.texts("nodes_modes")
-	missing := a.ints("nodes_missing_value_tracks_true")
+	trees, ids := a.Ints("nodes_treeids"), a.Ints("nodes_nodeids")
+	features, values := a.Ints("nodes_featureids"), a.Floats("nodes_values")
+	yes, no, ways := a.Ints("nodes_truenodeids"), a.Ints("nodes_falsenodeids"), a.Texts("nodes_modes")
+	missing := a.Ints("nodes_missing_value_tracks_true")
 	n := len(trees)
 	for _, size := range []int{len(ids), len(features), len(values), len(yes), len(no), len(ways)} {
 		if size != n {
@@ -66,7 +66,7 @@ func newForest(a attributes, kind string) (*forest, error) {
 		}
 		return nil, fault.New(fault.Corrupt, "a tree ensemble without nodes")
 	}
-	f := &forest{nodes: make([]branch, n), base: a.floats("base_values"), post: a.text("post_transform"), mean: a.text("aggregate_function"), positive: true}
+	f := &forest{nodes: make([]branch, n), base: a.Floats("base_values"), post: a.Text("post_transform"), mean: a.Text("aggregate_function"), positive: true}
 	places := make(map[[2]int64]int32, n)
 	for i := range n {
 		places[[2]int64{trees[i], ids[i]}] = int32(i)
@@ -101,8 +101,8 @@ func newForest(a attributes, kind string) (*forest, error) {
 
 // weigh gives the leaves their weights: they may come in any order.
 func (f *forest) weigh(a attributes, kind string, places map[[2]int64]int32) error {
-	trees, ids := a.ints(kind+"_treeids"), a.ints(kind+"_nodeids")
-	outputs, values := a.ints(kind+"_ids"), a.floats(kind+"_weights")
+	trees, ids := a.Ints(kind+"_treeids"), a.Ints(kind+"_nodeids")
+	outputs, values := a.Ints(kind+"_ids"), a.Floats(kind+"_weights")
 	if len(trees) != len(ids) || len(trees) != len(outputs) || len(trees) != len(values) {
 		return fault.New(fault.Corrupt, "a tree ensemble has lists of %d and %d weights", len(trees), len(values))
 	}
@@ -126,7 +126,7 @@ func (f *forest) weigh(a attributes, kind string, places map[[2]int64]int32) err
 		}
 	}
 	if kind == "target" {
-		f.outputs = max(f.outputs, int(a.int("n_targets", 1)))
+		f.outputs = max(f.outputs, int(a.Int("n_targets", 1)))
 		return nil
 	}
 	labels := newClasses(a).count()

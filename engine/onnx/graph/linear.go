@@ -79,7 +79,7 @@ func gemm(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 2); err != nil {
 		return nil, err
 	}
-	out, err := product(in[0], in[1], n.attr.int("transA", 0) != 0, n.attr.int("transB", 0) != 0)
+	out, err := product(in[0], in[1], n.attr.Int("transA", 0) != 0, n.attr.Int("transB", 0) != 0)
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +89,13 @@ func gemm(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 		}
 		return first(unary(func(v float64) float64 { return v * float64(by) }).run(nil, 0, []*Tensor{t}))
 	}
-	if out, err = scale(out, n.attr.float("alpha", 1)); err != nil {
+	if out, err = scale(out, n.attr.Float("alpha", 1)); err != nil {
 		return nil, err
 	}
 	if len(in) < 3 || in[2] == nil {
 		return one(out, nil)
 	}
-	c, err := scale(in[2], n.attr.float("beta", 1))
+	c, err := scale(in[2], n.attr.Float("beta", 1))
 	if err != nil {
 		return nil, err
 	}

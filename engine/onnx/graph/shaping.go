@@ -61,7 +61,7 @@ func reshape(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
-	wanted := n.attr.ints("shape")
+	wanted := n.attr.Ints("shape")
 	if len(in) > 1 && in[1] != nil {
 		var err error
 		if wanted, err = in[1].ints(); err != nil {
@@ -102,7 +102,7 @@ func flatten(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
-	axis := n.attr.int("axis", 1)
+	axis := n.attr.Int("axis", 1)
 	if axis < 0 {
 		axis += int64(len(in[0].Shape))
 	}
@@ -118,7 +118,7 @@ func axesOf(n *node, in []*Tensor) ([]int64, error) {
 	if len(in) > 1 && in[1] != nil {
 		return in[1].ints()
 	}
-	return n.attr.ints("axes"), nil
+	return n.attr.Ints("axes"), nil
 }
 
 func squeeze(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
@@ -165,7 +165,7 @@ func concat(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, len(in)); err != nil || len(in) == 0 {
 		return nil, fault.New(fault.Corrupt, "it joins nothing")
 	}
-	axis, err := axisOf(n.attr.int("axis", 1), len(in[0].Shape))
+	axis, err := axisOf(n.attr.Int("axis", 1), len(in[0].Shape))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func gather(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 2); err != nil {
 		return nil, err
 	}
-	axis, err := axisOf(n.attr.int("axis", 0), len(in[0].Shape))
+	axis, err := axisOf(n.attr.Int("axis", 0), len(in[0].Shape))
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +256,7 @@ func transpose(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 		return nil, err
 	}
 	rank := len(in[0].Shape)
-	order := n.attr.ints("perm")
+	order := n.attr.Ints("perm")
 	if order == nil {
 		for d := rank - 1; d >= 0; d-- {
 			order = append(order, int64(d))
@@ -295,7 +295,7 @@ func argMax(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 	if err := need(in, 1); err != nil {
 		return nil, err
 	}
-	axis, err := axisOf(n.attr.int("axis", 0), len(in[0].Shape))
+	axis, err := axisOf(n.attr.Int("axis", 0), len(in[0].Shape))
 	if err != nil {
 		return nil, err
 	}
@@ -316,7 +316,7 @@ func argMax(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
 			out = append(out, int64(best))
 		}
 	}
-	return one(New(out, reduced(in[0].Shape, []int{axis}, n.attr.int("keepdims", 1) != 0)...), nil)
+	return one(New(out, reduced(in[0].Shape, []int{axis}, n.attr.Int("keepdims", 1) != 0)...), nil)
 }
 
 func reduced(shape, axes []int, keep bool) []int {
@@ -381,7 +381,7 @@ func reduction(start float64, f func(a, b float64) float64, finish func(v float6
 				out[i] = finish(out[i], counts[i])
 			}
 		}
-		final := reduced(shape, axes, n.attr.int("keepdims", 1) != 0)
+		final := reduced(shape, axes, n.attr.Int("keepdims", 1) != 0)
 		return one(like(in[0], out, final))
 	}}
 }
@@ -405,7 +405,7 @@ func softmax(n *node, opset int64, in []*Tensor) ([]*Tensor, error) {
 	if opset < 13 {
 		otherwise = 1
 	}
-	axis, err := axisOf(n.attr.int("axis", otherwise), len(in[0].Shape))
+	axis, err := axisOf(n.attr.Int("axis", otherwise), len(in[0].Shape))
 	if err != nil {
 		return nil, err
 	}
