@@ -112,11 +112,7 @@ func New(p learner.Params) (*Learner, error) {
 
 		Forest: r.Text("boosting", "gbdt", "gbdt", "rf") == "rf",
 	}
-	if s.Balanced = r.Is("class_weight", "balanced"); s.Balanced {
-		r.Text("class_weight", "")
-	} else {
-		s.ClassWeight = r.Floats("class_weight", nil, 0, maxClassWeight)
-	}
+	s.ClassWeight, s.Balanced = readClassWeight(r)
 	s.Seed, s.SeedSet = r.Seed()
 	if err := r.Done(); err != nil {
 		return nil, err

@@ -161,8 +161,8 @@ func (b *huberBound) Losses(lo, hi int, margins, losses []float64) {
 }
 
 // logStep bounds leaf values on a logarithmic scale, where rows that carry next to no hessian could otherwise ask for a
-// step beyond all numbers: no leaf changes a prediction by more than e^10, about 22,000 times.
-const logStep = 10
+// step beyond all numbers.
+const logStep = 50
 
 // logRows are rows whose predictions are e^m.
 type logRows struct{ Rows }
