@@ -42,7 +42,8 @@ type Settings struct {
 	Share       float64 // or this share of them; 0 when MaxFeatures says. Default: sqrt for classes, all for numbers and for a decision tree
 	Bootstrap   bool    // train each tree on rows drawn with replacement; default true in a random forest
 	Subsample   float64 // rows drawn, as a share of all; default 1
-	CatSmooth   float64 // weight that pulls a category's mean towards its node's when categories are sorted; default 10
+	CatSmooth   float64 // weight that a category needs to be sorted, and that pulls its mean to its node's; default 10
+	CatL2       float64 // rows' worth of penalty on splits of sorted categories, of columns with more than four; default 10
 	Seed        uint64  // default: the run's seed
 	SeedSet     bool
 }
@@ -55,7 +56,7 @@ type Learner struct {
 
 // New reads the parameters of the named learner: trees (not of a decision tree), max_depth, leaves, min_leaf, min_split, min_gain,
 // bins, max_features ("auto", "all", "sqrt", "log2" or a share from 0 to 1), bootstrap and subsample (not of a decision
-// tree), cat_smooth and seed.
+// tree), cat_smooth, cat_l2 and seed.
 func New(name string, p learner.Params) (*Learner, error) {
 	r := learner.NewReader(name, p)
 	s := Settings{
@@ -68,6 +69,7 @@ func New(name string, p learner.Params) (*Learner, error) {
 		Bins:      r.Int("bins", bins.Most, 2, bins.Most),
 		Subsample: 1,
 		CatSmooth: r.Float("cat_smooth", 10, 0, math.MaxFloat64),
+		CatL2:     r.Float("cat_l2", 10, 0, math.MaxFloat64),
 	}
 	if _, text := r.Any("max_features").(string); text || r.Any("max_features") == nil {
 		s.MaxFeatures = r.Text("max_features", "auto", "auto", "all", "sqrt", "log2")
@@ -93,7 +95,7 @@ func (l *Learner) Name() string { return l.name }
 func (l *Learner) Params() learner.Params {
 	p := learner.Params{
 		"max_depth": l.MaxDepth, "leaves": l.Leaves, "min_leaf": l.MinLeaf, "min_split": l.MinSplit, "min_gain": l.MinGain,
-		"bins": l.Bins, "max_features": l.MaxFeatures, "cat_smooth": l.CatSmooth,
+		"bins": l.Bins, "max_features": l.MaxFeatures, "cat_smooth": l.CatSmooth, "cat_l2": l.CatL2,
 	}
 	if l.Share > 0 {
 		p["max_features"] = l.Share

@@ -106,7 +106,7 @@ func TestNodesHoldTheRowsThatReachThem(t *testing.T) {
 		weights[i] = float64(i % 4)
 	}
 	for _, name := range []string{forest.Tree, forest.ExtraTrees} {
-		p := learner.Params{"min_leaf": 7, "max_features": "all"}
+		p := learner.Params{"min_leaf": 7, "max_features": "all", "cat_l2": 0}
 		if name == forest.ExtraTrees {
 			p["trees"] = 1
 		}

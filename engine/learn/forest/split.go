@@ -1,6 +1,7 @@
 package forest
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -84,7 +85,7 @@ func (g *grower) column(col *bins.Column, rows []uint32, best *split) bool {
 	case g.name == ExtraTrees:
 		return g.threshold(list, col, best)
 	case list[0].code != 0:
-		if k, left := g.prefixes(list[:len(list)-1], nil, best); k >= 0 {
+		if k, left := g.prefixes(list[:len(list)-1], nil, 0, best); k >= 0 {
 			best.code, best.missingLeft = list[k].code, 2*left.w >= g.part.w
 			return true
 		}
@@ -92,11 +93,11 @@ func (g *grower) column(col *bins.Column, rows []uint32, best *split) bool {
 	}
 	// Missing values go right, with everything known against them as the last candidate, or left.
 	better := false
-	if k, _ := g.prefixes(list[1:], nil, best); k >= 0 {
+	if k, _ := g.prefixes(list[1:], nil, 0, best); k >= 0 {
 		better = true
 		best.code, best.missingLeft = list[1+k].code, false
 	}
-	if k, _ := g.prefixes(list[1:len(list)-1], &list[0], best); k >= 0 {
+	if k, _ := g.prefixes(list[1:len(list)-1], &list[0], 0, best); k >= 0 {
 		better = true
 		best.code, best.missingLeft = list[1+k].code, true
 	}
@@ -145,7 +146,7 @@ func (g *grower) gather(codes []uint8, rows []uint32, count int) []entry {
 
 // prefixes tries the split after each entry of the list, with first on the left too when it is given. When one is better
 // than best it sets best.gain and returns the last entry on the left and its sums; otherwise -1.
-func (g *grower) prefixes(list []entry, first *entry, best *split) (int, cell) {
+func (g *grower) prefixes(list []entry, first *entry, penalty float64, best *split) (int, cell) {
 	var left, taken cell
 	if g.total != nil {
 		g.total.reset()
@@ -172,24 +173,32 @@ func (g *grower) prefixes(list []entry, first *entry, best *split) (int, cell) {
 		if left.n > most {
 			break
 		}
-		if gain := g.gain(&left); gain > best.gain {
+		if gain := g.gain(&left, penalty); gain > best.gain {
 			best.gain, found, taken = gain, i, left
 		}
 	}
 	return found, taken
 }
 
-// gain is what both sides score.
-func (g *grower) gain(left *cell) float64 {
-	rw := g.part.w - left.w
-	if !(rw > 0 && left.w > 0) {
+// gain is what both sides score. What that is more than the node's own score shrinks as if each side had penalty more
+// weight at the node's mean.
+func (g *grower) gain(left *cell, penalty float64) float64 {
+	lw, rw := left.w, g.part.w-left.w
+	if !(rw > 0 && lw > 0) {
 		return math.Inf(-1) // weights too small beside the others to count
 	}
+	var gain float64
 	if g.total != nil {
-		return g.total.leftSquare/left.w + g.total.rightSq/rw
+		gain = g.total.leftSquare/lw + g.total.rightSq/rw
+	} else {
+		ry := g.part.y - left.y
+		gain = (float64(left.y*left.y*rw) + float64(ry*ry*lw)) / (lw * rw)
 	}
-	ry := g.part.y - left.y
-	return (float64(left.y*left.y*rw) + float64(ry*ry*left.w)) / (left.w * rw)
+	if penalty > 0 {
+		own := g.score()
+		gain = own + float64((gain-own)*((1/(lw+penalty)+1/(rw+penalty))/(1/lw+1/rw)))
+	}
+	return gain
 }
 
 // one tries one set of entries on the left.
@@ -211,7 +220,7 @@ func (g *grower) one(list []entry, inLeft func(*entry) bool, best *split) (cell,
 	if left.n < int32(g.MinLeaf) || left.n > g.part.n-int32(g.MinLeaf) {
 		return left, false
 	}
-	gain := g.gain(&left)
+	gain := g.gain(&left, 0)
 	if gain > best.gain {
 		best.gain = gain
 		return left, true
@@ -263,8 +272,12 @@ func edge(col *bins.Column, k int) float64 {
 	return min(max(float64(v), -math.MaxFloat32), math.MaxFloat32)
 }
 
+// fewCategories is how many categories a column may have for its splits to be taken at their word.
+const fewCategories = 4
+
 // categories tries the prefixes of the categories sorted by their mean, which is pulled to the node's by CatSmooth rows'
-// worth; missing is a category like the others. Extremely randomised trees try one set drawn at random.
+// worth, from both ends; missing is a category like the others. In a column of more than four, those of less weight than CatSmooth go
+// right together: the best of many sets gains by chance alone, most of all in small nodes, so that CatL2 counts against it too. Extremely randomised trees try one set drawn at random.
 func (g *grower) categories(list []entry, col *bins.Column, best *split) bool {
 	var left cell
 	var sides codeSet
@@ -291,24 +304,27 @@ func (g *grower) categories(list []entry, col *bins.Column, best *split) bool {
 			}
 		}
 	} else {
+		penalty := g.CatL2
+		if col.Count()-1 <= fewCategories {
+			penalty = 0
+		} else {
+			list = slices.DeleteFunc(list, func(e entry) bool { return e.w < g.CatSmooth })
+		}
 		mean := g.part.y / g.part.w
 		rank := func(e *entry) float64 { return (e.y + float64(g.CatSmooth*mean)) / (e.w + g.CatSmooth) }
-		slices.SortStableFunc(list, func(a, b entry) int {
-			switch x, y := rank(&a), rank(&b); {
-			case x < y:
-				return -1
-			case x > y:
-				return 1
+		slices.SortStableFunc(list, func(a, b entry) int { return cmp.Compare(rank(&a), rank(&b)) })
+		better := false
+		for range 2 {
+			if k, sum := g.prefixes(list, nil, penalty, best); k >= 0 {
+				better, left, sides = true, sum, codeSet{}
+				for i := range list[:k+1] {
+					sides.add(list[i].code)
+				}
 			}
-			return 0
-		})
-		k, sum := g.prefixes(list[:len(list)-1], nil, best)
-		if k < 0 {
-			return false
+			slices.Reverse(list)
 		}
-		left = sum
-		for i := range list[:k+1] {
-			sides.add(list[i].code)
+		if !better {
+			return false
 		}
 	}
 	// Values that are no category of the column go right, and with them the code of the rare ones.
