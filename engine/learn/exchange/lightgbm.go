@@ -178,6 +178,7 @@ func lightgbmTree(lines map[string]string, zero *missingKinds) (*tree.Tree, erro
 			if err := sets.set(t, int32(i)); err != nil {
 				return nil, err
 			}
+			zero.compared[feature[i]] = true
 			continue // NaN goes right
 		}
 		t.MissingLeft[i] = zero.numeric(feature[i], threshold[i], decision[i])

@@ -12,6 +12,3 @@ func isONNX(b []byte) bool { return false }
 func writeONNX(m learner.Model, names []string) ([]byte, error) {
 	return nil, fault.New(fault.NotSupported, "this format is not built yet")
 }
-func writeLightGBM(m learner.Model, names []string) ([]byte, error) {
-	return nil, fault.New(fault.NotSupported, "this format is not built yet")
-}

@@ -1,0 +1,148 @@
+package exchange
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// written is a model that was written, with what the original predicts.
+type written struct {
+	name string
+	file []byte
+	x    []float64
+	rows int
+	want []float64
+	near float64
+}
+
+// predictWide predicts float64 rows, rounded to float32 by models that read no others.
+func predictWide(m learner.Model, x []float64, rows int) []float64 {
+	out := make([]float64, rows*m.Outputs())
+	if wide, ok := m.(learner.Wide); ok {
+		wide.PredictWide(x, rows, out)
+	} else {
+		m.Predict(narrow(x, rows, m.Features()), out)
+	}
+	return out
+}
+
+// oracle predicts with the real library, or skips the test.
+func oracle(t *testing.T, format string, jobs []written) [][][]float64 {
+	t.Helper()
+	python := os.Getenv("TRIMTAB_ORACLE")
+	if python == "" {
+		python, _ = filepath.Abs("../../../.cache/oracle/bin/python")
+	}
+	if _, err := os.Stat(python); err != nil {
+		t.Skip("the Python of test/oracle is not installed (make oracle)")
+	}
+	type job struct {
+		File   string       `json:"file"`
+		Format string       `json:"format"`
+		Rows   [][]*float64 `json:"rows"`
+	}
+	dir := t.TempDir()
+	list := make([]job, len(jobs))
+	for i, w := range jobs {
+		list[i] = job{File: fmt.Sprintf("model%d", i), Format: format}
+		cols := len(w.x) / w.rows
+		for r := range w.rows {
+			row := make([]*float64, cols)
+			for c := range row {
+				if v := &w.x[r*cols+c]; *v == *v {
+					row[c] = v
+				}
+			}
+			list[i].Rows = append(list[i].Rows, row)
+		}
+		if err := os.WriteFile(filepath.Join(dir, list[i].File), w.file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "jobs.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(python, "testdata/predict.py", dir).Output()
+	if err != nil {
+		if e, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("%v\n%s", err, e.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var answers [][][]float64
+	if err := json.Unmarshal(out, &answers); err != nil {
+		t.Fatal(err)
+	}
+	return answers
+}
+
+// hold compares predictions, relative above 1 in size.
+func hold(t *testing.T, name string, got, want []float64, near float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d predictions, want %d", name, len(got), len(want))
+		return
+	}
+	bad := 0
+	for i := range want {
+		if d := math.Abs(got[i]-want[i]) / max(1, math.Abs(want[i])); !(d <= near) {
+			if bad++; bad <= 3 {
+				t.Errorf("%s: prediction %d is %v, want %v", name, i, got[i], want[i])
+			}
+		}
+	}
+}
+
+func flatten(rows [][]float64) (out []float64) {
+	for _, row := range rows {
+		out = append(out, row...)
+	}
+	return out
+}
+
+func TestLightGBMPredictsWhatWasWritten(t *testing.T) {
+	var jobs []written
+	for _, c := range goldenCases(t) {
+		m, info, err := Read(c.file())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := Write(LightGBM, m, nil)
+		if err != nil {
+			if fault.CodeOf(err) != fault.NotSupported {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+			t.Logf("%s: %v", c.Name, err)
+			continue
+		}
+		again, _, err := Read(file)
+		if err != nil {
+			t.Errorf("%s: %v\n%.500s", c.Name, err, file)
+			continue
+		}
+		x := c.rows(info)
+		for i, v := range x {
+			if math.Abs(v) < 1.1e-35 { // LightGBM reads them as 0
+				x[i] = 0
+			}
+		}
+		want := predictWide(m, x, len(c.X))
+		hold(t, c.Name+", read again", predictWide(again, x, len(c.X)), want, 1e-12)
+		jobs = append(jobs, written{c.Name, file, x, len(c.X), want, 1e-12})
+	}
+	for i, answer := range oracle(t, LightGBM, jobs) {
+		hold(t, jobs[i].name+", LightGBM", flatten(answer), jobs[i].want, jobs[i].near)
+	}
+}
