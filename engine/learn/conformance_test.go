@@ -13,7 +13,7 @@ var subjects = []learnertest.Subject{
 	{Name: "gbdt", Task: learn.Binary, Params: learn.Params{"rounds": 15, "leaves": 8}, Rounds: true, Ones: 0.1, Learns: 0.85},
 	{Name: "gbdt", Task: learn.Multiclass, Params: learn.Params{"rounds": 8, "leaves": 8}, Rounds: true, Ones: 0.1, Learns: 0.9},
 	{Name: "gbdt", Task: learn.Regression, Params: learn.Params{"rounds": 15, "leaves": 8}, Rounds: true, Ones: 0.1, Learns: 0.7},
-	{Name: "tree", Task: learn.Binary, Params: learn.Params{"min_leaf": 25}, Learns: 0.9},
+	{Name: "tree", Task: learn.Binary, Params: learn.Params{"min_leaf": 60}, Learns: 0.95},
 	{Name: "tree", Task: learn.Regression, Params: learn.Params{"leaves": 60}, Learns: 0.7},
 	{Name: "random_forest", Task: learn.Multiclass, Params: learn.Params{"trees": 16, "min_leaf": 4}, Rounds: true, Learns: 0.9},
 	{Name: "random_forest", Task: learn.Regression, Params: learn.Params{"trees": 16}, Rounds: true, Learns: 0.7},
