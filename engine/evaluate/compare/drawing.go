@@ -21,7 +21,7 @@ func (s *drawing) line(x1, y1, x2, y2, thick float64) {
 }
 
 func (s *drawing) text(x, y float64, anchor, words string) {
-	const most = 30
+	const most = 24
 	if utf8.RuneCountInString(words) > most {
 		r := []rune(words)
 		words = string(r[:most/2]) + "…" + string(r[len(r)-most/2+1:])

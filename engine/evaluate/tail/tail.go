@@ -65,12 +65,13 @@ func F(x, a, b float64) float64 {
 }
 
 // beta is the regularised incomplete beta function I of b/2 and a/2 at b/(b+y), the form that the tails of Student's
-// and the F distribution share. Where b/(b+y) is close to one its complement carries the digits.
+// and the F distribution share. Of a large value its complement carries more digits.
 func beta(b, a, y float64) float64 {
-	if y < b {
+	p := mathext.RegIncBeta(b/2, a/2, b/(b+y))
+	if p > 0.5 {
 		return 1 - mathext.RegIncBeta(a/2, b/2, y/(b+y))
 	}
-	return mathext.RegIncBeta(b/2, a/2, b/(b+y))
+	return p
 }
 
 // BinomialHalf is P(X <= k) and P(X = k) for n tosses of a fair coin, 0 <= k <= n.
