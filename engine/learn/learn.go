@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn/forest"
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
@@ -79,14 +80,25 @@ func New(name string, p Params) (Learner, error) {
 
 // Load reads a model that MarshalBinary wrote. Bytes that are not one, or are cut or altered so that a prediction
 // could go out of bounds, are fault.Corrupt; it never panics.
-func Load(b []byte) (Model, error) {
+func Load(b []byte) (Model, error) { return load(b, 0) }
+
+// deepest is how far models may lie within models: a calibration holds a blend, which holds learners' models.
+const deepest = 4
+
+func load(b []byte, depth int) (Model, error) {
+	if depth > deepest {
+		return nil, fault.New(fault.Corrupt, "the model has models within models, %d deep", depth)
+	}
+	within := func(b []byte) (Model, error) { return load(b, depth+1) }
 	r, version, kind, err := wire.Open(b)
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
 	case preset.Kind:
-		return preset.Load(r, version, Load)
+		return preset.Load(r, version, within)
+	case calibrate.Kind:
+		return calibrate.Load(r, version, within)
 	case gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, LightGBM, XGBoost, CatBoost, ONNX:
 		return tree.Load(r, version, kind)
 	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, XGBoost + LinearKind, ONNX + LinearKind:

@@ -120,6 +120,9 @@ func (r *reader) ranked(of func(q metric.Ranked, o ranking) float64) any {
 			queries = append(queries, metric.Ranked{Grade: y[i], Score: s[i]})
 		}
 	}
+	if r.err != nil {
+		return nil
+	}
 	for _, q := range queries {
 		for i := range q.Score {
 			if math.IsNaN(q.Score[i]) || math.IsNaN(q.Grade[i]) {
