@@ -9,6 +9,3 @@ func readONNX(b []byte) (learner.Model, *Info, error) {
 	return nil, nil, fault.New(fault.NotSupported, "this format is not built yet")
 }
 func isONNX(b []byte) bool { return false }
-func writeONNX(m learner.Model, names []string) ([]byte, error) {
-	return nil, fault.New(fault.NotSupported, "this format is not built yet")
-}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/onnx/graph"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -145,4 +146,61 @@ func TestLightGBMPredictsWhatWasWritten(t *testing.T) {
 	for i, answer := range oracle(t, LightGBM, jobs) {
 		hold(t, jobs[i].name+", LightGBM", flatten(answer), jobs[i].want, jobs[i].near)
 	}
+}
+
+func TestONNXRuntimePredictsWhatWasWritten(t *testing.T) {
+	var jobs []written
+	for _, c := range goldenCases(t) {
+		m, info, err := Read(c.file())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := Write(ONNX, m, nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			continue
+		}
+		x := c.rows(info)
+		for i, v := range x {
+			if info.Categorical != nil && info.Categorical[i%m.Features()] {
+				v = math.Floor(v) // a comparison with a category knows no fractions
+			}
+			x[i] = float64(float32(min(max(v, -math.MaxFloat32), math.MaxFloat32))) // NaN stays
+		}
+		want := predictWide(m, x, len(c.X))
+		if m.Task() == learner.Binary {
+			both := make([]float64, 0, 2*len(want))
+			for _, p := range want {
+				both = append(both, 1-p, p)
+			}
+			want = both
+		}
+		hold(t, c.Name+", graph evaluator", evaluate(t, file, x, len(c.X)), want, 1e-5)
+		jobs = append(jobs, written{c.Name, file, x, len(c.X), want, 1e-5})
+	}
+	for i, answer := range oracle(t, ONNX, jobs) {
+		hold(t, jobs[i].name+", ONNX Runtime", flatten(answer), jobs[i].want, jobs[i].near)
+	}
+}
+
+// evaluate runs the graph here.
+func evaluate(t *testing.T, file []byte, x []float64, rows int) []float64 {
+	t.Helper()
+	g, err := graph.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	single := make([]float32, len(x))
+	for i, v := range x {
+		single[i] = float32(v)
+	}
+	out, err := g.Run(map[string]*graph.Tensor{g.Inputs[0].Name: graph.New(single, rows, len(x)/rows)}, g.Outputs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := out[g.Outputs[0]].Float64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
