@@ -65,8 +65,10 @@ func Nemenyi(x [][]float64, models []string, higherIsBetter bool, alpha float64)
 	out.P = make([][]float64, k)
 	for i, a := range out.Ranks {
 		out.P[i] = make([]float64, k)
-		for j, b := range out.Ranks {
+		out.P[i][i] = 1
+		for j, b := range out.Ranks[:i] {
 			out.P[i][j] = tail.StudentizedRange(math.Abs(a-b)/se*math.Sqrt2, k)
+			out.P[j][i] = out.P[i][j]
 		}
 	}
 	last := 0

@@ -26,7 +26,7 @@ func mean(rows []int32, v []float64) float64 {
 }
 
 // Intervals of the mean of 30 skewed values hold the true mean about as often as they say. 400 repetitions have a
-// standard error of 1.1 points at 95 %; BCa with so few values is known to cover somewhat less (92.5 % here).
+// standard error of 1.1 points at 95 %, and BCa is known to cover somewhat less with so few values.
 func TestIntervalsCover(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const repetitions = 400

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"math"
+	"sync"
 
 	"gonum.org/v1/gonum/integrate/quad"
 )
@@ -30,14 +31,24 @@ func StudentizedRange(q float64, k int) float64 {
 	// Nothing of weight lies outside: the largest of k values is above -9 and, whatever k, below 9 + sqrt(2 log k).
 	lo, hi := -9.0, 9+math.Sqrt(2*math.Log(float64(k)))+q/2
 	const pieces = 24
+	half := (hi - lo) / (2 * pieces)
+	at, weight := legendre()
 	sum := 0.0
 	for i := range pieces {
-		a := lo + (hi-lo)*float64(i)/pieces
-		b := lo + (hi-lo)*float64(i+1)/pieces
-		sum += quad.Fixed(density, a, b, 20, quad.Legendre{}, 1)
+		middle := lo + half*float64(2*i+1)
+		for j, x := range at {
+			sum += weight[j] * density(middle+half*x)
+		}
 	}
-	return min(float64(k)*sum/math.Sqrt(2*math.Pi), 1)
+	return min(float64(k)*half*sum/math.Sqrt(2*math.Pi), 1)
 }
+
+// legendre is the places and weights of Gauss's rule of 20 points on [-1, 1].
+var legendre = sync.OnceValues(func() (at, weight []float64) {
+	at, weight = make([]float64, 20), make([]float64, 20)
+	quad.Legendre{}.FixedLocations(at, weight, -1, 1)
+	return at, weight
+})
 
 // StudentizedRangeQuantile is the q that k independent standard normal values exceed with their range with probability
 // p, 0 < p < 1.
