@@ -2,7 +2,8 @@
 //
 // It owns how commands are spelled and what they print. It must never reach past the native API: every command speaks
 // HTTP to a server, which may be this very program for the length of the command, so that a command does the same
-// thing on a laptop and against a server far away.
+// thing on a laptop and against a server far away. The one exception is trimtab learn (package learning), which works on
+// files alone.
 package cli
 
 import (

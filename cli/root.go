@@ -32,6 +32,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newModelsCommand,
 	newDeploymentsCommand,
 	newPredictCommand,
+	newLearnCommand,
 	newMonitorsCommand,
 	newAlertsCommand,
 	newJobsCommand,

@@ -242,7 +242,7 @@ func (r *run) fit(f family, set learner.Set, weights []float64, valid *learner.S
 	}
 	opt := learner.Options{Workers: r.opt.Workers, Seed: r.Seed + uint64(r.done), Weights: weights, Enough: func() bool { return time.Now().After(end) }}
 	if r.done == 0 {
-		opt.Curve, opt.Ready = r.opt.Curve, r.opt.Ready
+		opt.Curve = r.opt.Curve
 	}
 	if valid != nil {
 		v := *valid
