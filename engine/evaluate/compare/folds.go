@@ -97,7 +97,8 @@ func BayesianT(d []float64, ratio, rope float64) (Posterior, error) {
 }
 
 // FiveByTwoF is the combined 5x2cv F test (Alpaydin, Neural Computation 11, 1999) of score differences from five
-// repetitions of two folds: f = sum d² / (2 sum s²), s² the sum over the two folds of (d - their mean)²; F(10, 5).
+// repetitions of two folds: f = sum d² / (2 sum s²), s² the sum over the two folds of (d - their mean)²; F
+// with 10 (the DF of the result) and 5 degrees of freedom.
 func FiveByTwoF(diff [][]float64) (Result, error) {
 	if len(diff) != 5 {
 		return Result{}, fault.New(fault.Invalid, "the 5x2cv test needs 5 repetitions, not %d", len(diff))

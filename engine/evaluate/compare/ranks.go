@@ -68,12 +68,12 @@ func Wilcoxon(d []float64, zeros ZeroMethod, method WilcoxonMethod) (Result, err
 	n := float64(len(d))
 	switch method {
 	case Approx:
+		tied := none - none*none*none // zeros are in ties, and do not count there
 		for _, t := range ties {
-			r.P += t*t*t - t // the tie correction, for now
+			tied += t*t*t - t
 		}
-		r.P -= none*none*none - none
 		mean := n*(n+1)/4 - none*(none+1)/4
-		variance := (n*(n+1)*(2*n+1) - none*(none+1)*(2*none+1) - r.P/2) / 24
+		variance := (n*(n+1)*(2*n+1) - none*(none+1)*(2*none+1) - tied/2) / 24
 		r.P = tail.NormalBoth((plus - mean) / math.Sqrt(variance))
 	case Untied, "", Conditional:
 		if len(d) > mostExact {

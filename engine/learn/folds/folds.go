@@ -19,7 +19,7 @@ import (
 // Data is what splitters look at. Each slice has one value per row, or is nil where the kind does not need it.
 type Data struct {
 	Rows   int
-	Y      []float64 // classes as whole numbers; stratified kinds
+	Y      []float64 // classes as whole numbers, which sort as the classes do; stratified kinds
 	Groups []int32   // group codes, which sort as the groups' values do (see Codes); group kinds
 	Time   []float64 // when a row is known, in any unit; rows are in this order when it is nil
 	End    []float64 // when its label is formed, at or after Time; nil: Time + purge

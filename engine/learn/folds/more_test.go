@@ -400,3 +400,43 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func FuzzRecord(f *testing.F) {
+	s, err := folds.New(folds.Spec{Kind: folds.KFold, K: 3, Repeats: 2})
+	if err != nil {
+		f.Fatal(err)
+	}
+	of, err := s.Split(folds.Data{Rows: 7})
+	if err != nil {
+		f.Fatal(err)
+	}
+	r, err := of.Record()
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(`{"layout":"roles","rows":1,"splits":1,"ids":[2]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r folds.Record
+		if json.Unmarshal(b, &r) != nil {
+			return
+		}
+		back, err := r.Folds()
+		if err != nil {
+			var f *fault.Error
+			if !errors.As(err, &f) || f.Code != fault.Corrupt {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		for _, s := range back.All() {
+			if len(s.Train)+len(s.Test) > r.Rows {
+				t.Errorf("%d and %d of %d rows", len(s.Train), len(s.Test), r.Rows)
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package folds
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 
 	"github.com/zeebo/blake3"
 
@@ -99,8 +100,17 @@ func (r Record) Folds() (*Folds, error) {
 		return nil, bad("has an unknown layout")
 	case r.Rows < 1 || r.Splits < 1 || tables < 1 || tables*r.Rows != len(r.IDs) || r.Splits%repeats != 0 || r.Layout == "roles" && tables != r.Splits:
 		return nil, bad("does not have the numbers it claims")
+	case r.Layout == "folds" && r.Splits/repeats > r.Rows:
+		return nil, bad("has more folds than rows")
 	case r.digest() != r.Digest:
 		return nil, bad("does not match its digest")
+	}
+	most := int32(tests)
+	if r.Layout == "folds" {
+		most = int32(r.Splits/repeats - 1)
+	}
+	if slices.Min(r.IDs) < 0 || slices.Max(r.IDs) > most {
+		return nil, bad("names folds or roles that there are not")
 	}
 	f := &Folds{rows: r.Rows, splits: r.Splits, repeats: repeats, partition: r.Layout == "folds"}
 	f.each = func(yield func(Split) bool) {
