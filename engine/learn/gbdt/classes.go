@@ -57,32 +57,13 @@ func (*logisticCore) dithers() bool { return false }
 
 func (*logisticCore) output(*loss, int, int, int) [2]float64 { panic("gbdt: log loss has one output") }
 
-// prepare writes the gradients p-y and p(1-p). The inner loop calls nothing, so that its numbers stay in
-// registers; what needs logarithms or weights follows it, 64 rows at a time.
+// prepare writes the gradients p-y and p(1-p). What needs logarithms or weights follows, 64 rows at a time.
 func (c *logisticCore) prepare(l *loss, lo, hi int) (total float64, most [2]float64) {
 	var own [64]float64
 	for ; lo < hi; lo += len(own) {
 		n := min(len(own), hi-lo)
-		margins, towards, grads := l.margins[lo:lo+n], c.towards[lo:lo+n], l.grads[2*lo:2*(lo+n)]
-		mostG, mostH := most[0], most[1]
-		for i, m := range margins {
-			// With z the margin towards the row's own class, its probability is 1/(1+e^-z), and what is missing to
-			// one is e^-z times that, without cancellation.
-			t := float64(towards[i])
-			z := clamp(m * t)
-			e := expNeg(z)
-			p := 1 / (1 + e)
-			miss := e * p
-			h := miss * p
-			own[i&63] = p
-			grads[2*i], grads[2*i+1] = float32(-t*miss), float32(h)
-			if miss > mostG {
-				mostG = miss
-			}
-			if h > mostH {
-				mostH = h
-			}
-		}
+		unweighted := most
+		logisticBlock(l.margins[lo:lo+n], own[:n], c.towards[lo:lo+n], l.grads[2*lo:2*(lo+n)], &unweighted)
 		switch {
 		case l.Weights != nil:
 			total += l.weigh(lo, own[:n], &most)
@@ -90,9 +71,36 @@ func (c *logisticCore) prepare(l *loss, lo, hi int) (total float64, most [2]floa
 		case l.measured:
 			total += logProducts(own[:n])
 		}
-		most[0], most[1] = mostG, mostH
+		most = unweighted
 	}
 	return total, most
+}
+
+// logisticRows writes the gradients of rows of log loss, and to own the probability of each row's own class, and keeps
+// the largest gradient and hessian in most. towards is +1 for rows of class 1 and -1 for the others. The loop calls
+// nothing, so that its numbers stay in registers.
+func logisticRows(margins, own []float64, towards, grads []float32, most *[2]float64) {
+	own, towards, grads = own[:len(margins)], towards[:len(margins)], grads[:2*len(margins)]
+	mostG, mostH := most[0], most[1]
+	for i, m := range margins {
+		// With z the margin towards the row's own class, its probability is 1/(1+e^-z), and what is missing to one is
+		// e^-z times that, without cancellation.
+		t := float64(towards[i])
+		z := clamp(m * t)
+		e := expNeg(z)
+		p := 1 / (1 + e)
+		miss := e * p
+		h := miss * p
+		own[i] = p
+		grads[2*i], grads[2*i+1] = float32(-t*miss), float32(h)
+		if miss > mostG {
+			mostG = miss
+		}
+		if h > mostH {
+			mostH = h
+		}
+	}
+	most[0], most[1] = mostG, mostH
 }
 
 // weigh multiplies the gradients of the rows from lo by their weights, keeps the largest in most and returns their loss.

@@ -153,19 +153,31 @@ func (l *loss) quantise(g *grower, key uint64) {
 	// The gradients are kept as float32, so that one may lie just above the float64 maximum.
 	scaleG, scaleH := scaleFor(most[0]), scaleFor(most[1])
 	l.quantumG, l.quantumH = 1/scaleG, 1/scaleH
+	scales := [2]float64{scaleG, scaleH}
 	dither := l.Weights != nil || l.core.dithers()
 	l.each(func(_, lo, hi int) {
-		up, upH := 0.5, 0.5
-		for i := lo; i < hi; i++ {
-			if dither {
-				r := bins.Mix(key, uint64(i), 0)
-				up, upH = float64(r>>40)/(1<<24), float64(r&(1<<24-1))/(1<<24)
-			}
-			// Truncating a positive number is the floor that rounding needs.
-			g.set(i, int64(float64(float64(l.grads[2*i])*scaleG)+(gradMax+1)+up)-(gradMax+1),
-				int64(float64(float64(l.grads[2*i+1])*scaleH)+upH))
+		if dither {
+			quantiseRows(g, l.grads, lo, hi, &scales, key, true)
+		} else {
+			quantiseBlock(g, l.grads, lo, hi, &scales)
 		}
 	})
+}
+
+// quantiseRows gives the grower's rows from lo to hi their gradients times the scales, rounded to nearest, or with dither
+// up or down by chance, by a hash of key and the row's number.
+func quantiseRows(g *grower, grads []float32, lo, hi int, scales *[2]float64, key uint64, dither bool) {
+	scaleG, scaleH := scales[0], scales[1]
+	up, upH := 0.5, 0.5
+	for i := lo; i < hi; i++ {
+		if dither {
+			r := bins.Mix(key, uint64(i), 0)
+			up, upH = float64(r>>40)/(1<<24), float64(r&(1<<24-1))/(1<<24)
+		}
+		// Truncating a positive number is the floor that rounding needs.
+		g.set(i, int64(float64(float64(grads[2*i])*scaleG)+(gradMax+1)+up)-(gradMax+1),
+			int64(float64(float64(grads[2*i+1])*scaleH)+upH))
+	}
 }
 
 // scaleFor maps [0, most] to [0, gradMax].

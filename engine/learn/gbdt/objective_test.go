@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -321,6 +322,52 @@ func TestMetrics(t *testing.T) {
 		}
 		if got := m.Measure(c.set, c.weights, c.p); math.Abs(got-c.want) > 1e-12 || m.Name() != c.name && c.name != "poisson" {
 			t.Errorf("%s of %v is %v, not %v", c.name, c.p, got, c.want)
+		}
+	}
+}
+
+// The kernels write the bits that the plain loops write, for any number of rows.
+func TestKernelsAreTheirTwins(t *testing.T) {
+	if !vector {
+		t.Skip("this processor has none")
+	}
+	r := rand.New(rand.NewPCG(8, 8))
+	for n := range 70 {
+		margins, towards := make([]float64, n), make([]float32, n)
+		for i := range n {
+			margins[i] = math.Ldexp(r.NormFloat64(), r.IntN(12)-4)
+			if r.IntN(20) == 0 {
+				margins[i] = []float64{0, math.Copysign(0, -1), 40, -40, math.Inf(1), math.Inf(-1), 1e300, 1e-300}[r.IntN(8)]
+			}
+			towards[i] = float32(2*r.IntN(2) - 1)
+		}
+		own, grads, most := make([]float64, n), make([]float32, 2*n), [2]float64{1e-9, 0.1}
+		ownV, gradsV, mostV := make([]float64, n), make([]float32, 2*n), most
+		logisticRows(margins, own, towards, grads, &most)
+		logisticBlock(margins, ownV, towards, gradsV, &mostV)
+		if fmt.Sprint(own, grads, most) != fmt.Sprint(ownV, gradsV, mostV) {
+			t.Fatalf("%d rows: %v %v %v, not %v %v %v", n, ownV, gradsV, mostV, own, grads, most)
+		}
+	}
+
+	x := table.NewMatrix(71, make([]string, 9))
+	for i := range x.Data {
+		x.Data[i] = float32(r.IntN(50))
+	}
+	for n := range 70 {
+		grads := make([]float32, 2*70)
+		for i := range grads {
+			grads[i] = float32(r.NormFloat64())
+			if i%2 == 1 {
+				grads[i] = float32(r.ExpFloat64() / 4)
+			}
+		}
+		scales := [2]float64{gradMax / 6.0, gradMax / 6.0}
+		a, b := newGrower(Settings{}, &constraints{}, makeBins(x), 1), newGrower(Settings{}, &constraints{}, makeBins(x), 1)
+		quantiseRows(a, grads, n/3, n, &scales, 0, false)
+		quantiseBlock(b, grads, n/3, n, &scales)
+		if !slices.Equal(a.data.Records, b.data.Records) {
+			t.Fatalf("rows %d to %d: other records", n/3, n)
 		}
 	}
 }
