@@ -28,6 +28,15 @@ var subjects = []learnertest.Subject{
 	{Name: "lasso", Task: learn.Regression, Params: learn.Params{"alphas": 20}, Rounds: true, Learns: 0.7},
 	{Name: "lasso", Task: learn.Regression, Params: learn.Params{"alpha": 0.01}, Repeats: 1e-6, Learns: 0.7},
 	{Name: "elastic_net", Task: learn.Regression, Params: learn.Params{"alphas": 20, "l1_ratio": 0.2, "missing_indicators": true}, Rounds: true, Learns: 0.7},
+	{Name: "knn", Task: learn.Binary, Params: learn.Params{"k": 15}, Ones: 1e-6, Learns: 0.95},
+	{Name: "knn", Task: learn.Multiclass, Params: learn.Params{"weights": "distance", "metric": "manhattan"}, Ones: 1e-6},
+	{Name: "knn", Task: learn.Regression, Params: learn.Params{"weights": "distance"}, Ones: 1e-6, Learns: 0.8},
+	{Name: "naive_bayes", Task: learn.Binary, Repeats: 1e-9, Learns: 0.9},
+	{Name: "naive_bayes", Task: learn.Multiclass, Params: learn.Params{"alpha": 0.5}, Repeats: 1e-9, Learns: 0.9},
+	{Name: "dummy", Task: learn.Binary, Params: learn.Params{"strategy": "stratified", "seed": 7}, Repeats: 1e-12},
+	{Name: "dummy", Task: learn.Multiclass, Repeats: 1e-12, Learns: 1.01},
+	{Name: "dummy", Task: learn.Regression, Params: learn.Params{"strategy": "median"}, Repeats: 1e-12, Learns: 1.1},
+	{Name: "dummy", Task: learn.Ranking, Repeats: 1e-12},
 }
 
 // Every learner keeps the contract.

@@ -8,10 +8,13 @@ import (
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
+	"github.com/trimtab-ml/trimtab/engine/learn/bayes"
+	"github.com/trimtab-ml/trimtab/engine/learn/dummy"
 	"github.com/trimtab-ml/trimtab/engine/learn/forest"
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/neighbours"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/learn/wire"
@@ -51,7 +54,7 @@ const (
 
 // Names are the learners that New makes, in the order to show them.
 func Names() []string {
-	return []string{gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet}
+	return []string{gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, neighbours.Name, bayes.Name, dummy.Name}
 }
 
 // Presets are the learners that need no tuning, in the order of their effort; New makes them too.
@@ -67,6 +70,12 @@ func New(name string, p Params) (Learner, error) {
 		return forest.New(name, p)
 	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet:
 		return linear.New(name, p)
+	case neighbours.Name:
+		return neighbours.New(p)
+	case bayes.Name:
+		return bayes.New(p)
+	case dummy.Name:
+		return dummy.New(p)
 	}
 	if slices.Contains(preset.Names(), name) {
 		return preset.New(name, p, New)
@@ -103,6 +112,12 @@ func load(b []byte, depth int) (Model, error) {
 		return tree.Load(r, version, kind)
 	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, XGBoost + LinearKind, ONNX + LinearKind:
 		return linear.Load(r, version, kind)
+	case neighbours.Name:
+		return neighbours.Load(r, version)
+	case bayes.Name:
+		return bayes.Load(r, version)
+	case dummy.Name:
+		return dummy.Load(r, version)
 	}
 	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)
 }
