@@ -1,11 +1,15 @@
 package tree
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // The kernels of this processor, the plain one first.
 var levels = func() []string {
 	l := []string{"scalar"}
-	if cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT {
+	if cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT && cpu.X86.HasBMI1 {
 		l = append(l, "avx2")
 	}
 	return l
@@ -77,4 +81,53 @@ func (s *scratch) scoreTrees(p *part, rows int) {
 		first = &p.nodes[0]
 	}
 	scoreTreesAVX2(s, &p.trees[0], len(p.trees), first, &p.values[0], (rows+31)/32)
+}
+
+// rowStatesAVX2 is rowStates of n > 0 columns.
+//
+//go:noescape
+func rowStatesAVX2(states *uint32, columns *quickColumn, n int, tables, x *float32)
+
+// joinSetsAVX2 is joinSets of blocks > 0 times setBytes and n > 0 places.
+//
+//go:noescape
+func joinSetsAVX2(sets unsafe.Pointer, blocks int, kept unsafe.Pointer, places *uint64, n int)
+
+// addLeaves32BMI is addLeaves of n > 0 trees of one output.
+//
+//go:noescape
+func addLeaves32BMI(sets *uint32, n int, starts *int32, values, sum *float64)
+
+// addLeaves64BMI is addLeaves32BMI for trees of up to 64 leaves.
+//
+//go:noescape
+func addLeaves64BMI(sets *uint64, n int, starts *int32, values, sum *float64)
+
+func fillStates(states []uint32, columns []quickColumn, tables []float32, x []float32) {
+	if level == 0 || len(columns) == 0 {
+		rowStates(states, columns, tables, x)
+		return
+	}
+	rowStatesAVX2(&states[0], &columns[0], len(columns), &tables[0], &x[0])
+}
+
+func join[M uint32 | uint64](sets, kept []M, places []uint64) {
+	if level == 0 || len(places) == 0 {
+		joinSets(sets, kept, places)
+		return
+	}
+	joinSetsAVX2(unsafe.Pointer(&sets[0]), len(sets)*int(unsafe.Sizeof(sets[0]))/setBytes, unsafe.Pointer(&kept[0]), &places[0], len(places))
+}
+
+func add[M uint32 | uint64](q *quick[M], sets []M, sums []float64) {
+	if level > 0 && len(sums) == 1 {
+		switch s := any(sets).(type) {
+		case []uint32:
+			addLeaves32BMI(&s[0], len(q.starts), &q.starts[0], &q.values[0], &sums[0])
+		case []uint64:
+			addLeaves64BMI(&s[0], len(q.starts), &q.starts[0], &q.values[0], &sums[0])
+		}
+		return
+	}
+	addLeaves(q, sets, sums)
 }

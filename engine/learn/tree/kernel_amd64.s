@@ -396,3 +396,118 @@ rank:
 	SETNE        nan+40(FP)
 	VZEROUPPER
 	RET
+
+// func rowStatesAVX2(states *uint32, columns *quickColumn, n int, tables, x *float32)
+TEXT ·rowStatesAVX2(SB), NOSPLIT, $0-40
+	MOVQ states+0(FP), DI
+	MOVQ columns+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVQ tables+24(FP), R8
+	MOVQ x+32(FP), R9
+
+column:
+	MOVL         quickColumn_feature(SI), AX
+	VBROADCASTSS (R9)(AX*4), Y0
+	MOVL         quickColumn_table(SI), BX
+	LEAQ         (R8)(BX*4), BX
+	VCMPPS       $0x1e, (BX), Y0, Y1
+	VCMPPS       $0x1e, 32(BX), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, AX
+	POPCNTL      AX, AX
+	MOVL         AX, DX
+	SHLL         $5, DX
+	VCMPPS       $0x1e, 64(BX)(DX*1), Y0, Y1
+	VCMPPS       $0x1e, 96(BX)(DX*1), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, DX
+	POPCNTL      DX, DX
+	SHRL         $1, DX
+	LEAL         (DX)(AX*8), AX
+	ADDL         quickColumn_state(SI), AX
+	VUCOMISS     X0, X0
+	CMOVLPS      quickColumn_missing(SI), AX
+	MOVL         AX, (DI)
+	ADDQ         $4, DI
+	ADDQ         $quickColumn__size, SI
+	DECQ         CX
+	JNZ          column
+	VZEROUPPER
+	RET
+
+// func joinSetsAVX2(sets unsafe.Pointer, blocks int, kept unsafe.Pointer, places *uint64, n int)
+TEXT ·joinSetsAVX2(SB), NOSPLIT, $0-40
+	MOVQ sets+0(FP), DI
+	MOVQ blocks+8(FP), CX
+	MOVQ kept+16(FP), SI
+	MOVQ places+24(FP), R8
+	MOVQ n+32(FP), R9
+
+block:
+	VPCMPEQB Y0, Y0, Y0
+	VPCMPEQB Y1, Y1, Y1
+	VPCMPEQB Y2, Y2, Y2
+	VPCMPEQB Y3, Y3, Y3
+	XORQ     BX, BX
+
+place:
+	MOVQ  (R8)(BX*8), AX
+	ADDQ  SI, AX
+	VPAND (AX), Y0, Y0
+	VPAND 32(AX), Y1, Y1
+	VPAND 64(AX), Y2, Y2
+	VPAND 96(AX), Y3, Y3
+	INCQ  BX
+	CMPQ  BX, R9
+	JLT   place
+
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ    $128, DI
+	ADDQ    $128, SI
+	DECQ    CX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func addLeaves32BMI(sets *uint32, n int, starts *int32, values, sum *float64)
+TEXT ·addLeaves32BMI(SB), NOSPLIT, $0-40
+	MOVQ   sets+0(FP), DI
+	MOVQ   n+8(FP), CX
+	MOVQ   starts+16(FP), SI
+	MOVQ   values+24(FP), R8
+	MOVQ   sum+32(FP), R9
+	VMOVSD (R9), X0
+	XORQ   BX, BX
+
+tree:
+	TZCNTL (DI)(BX*4), AX
+	ADDL   (SI)(BX*4), AX
+	VADDSD (R8)(AX*8), X0, X0
+	INCQ   BX
+	CMPQ   BX, CX
+	JLT    tree
+	VMOVSD X0, (R9)
+	RET
+
+// func addLeaves64BMI(sets *uint64, n int, starts *int32, values, sum *float64)
+TEXT ·addLeaves64BMI(SB), NOSPLIT, $0-40
+	MOVQ   sets+0(FP), DI
+	MOVQ   n+8(FP), CX
+	MOVQ   starts+16(FP), SI
+	MOVQ   values+24(FP), R8
+	MOVQ   sum+32(FP), R9
+	VMOVSD (R9), X0
+	XORQ   BX, BX
+
+tree:
+	TZCNTQ (DI)(BX*8), AX
+	ADDL   (SI)(BX*4), AX
+	VADDSD (R8)(AX*8), X0, X0
+	INCQ   BX
+	CMPQ   BX, CX
+	JLT    tree
+	VMOVSD X0, (R9)
+	RET

@@ -18,10 +18,14 @@ type Scorer struct {
 	scale  []float64 // per output, with Average: one over its trees
 	leaves []int     // of each tree
 
-	seen    atomic.Int64 // rows scored without the plan
+	seen    atomic.Int64 // rows scored together without the plan
 	once    sync.Once
 	plan    *plan
 	scratch sync.Pool
+
+	single      atomic.Int64 // rows scored one by one without quick
+	quick       atomic.Pointer[quickRow]
+	quickMemory sync.Pool
 }
 
 // NewScorer prepares an ensemble that passed Check; the ensemble must not be changed afterwards. More nodes than fit
@@ -60,12 +64,23 @@ func (t *Tree) leaves() int {
 	return n
 }
 
+// Kernel names what scores many rows on this processor: scalar, or the vector instructions it uses. The results are
+// the same.
+func Kernel() string { return levels[level] }
+
 // Row writes the margins of one row of Features values to dst, without allocating. It panics when x or dst is too
 // short.
 func (s *Scorer) Row(x []float32, dst []float64) {
 	x, dst = x[:s.e.Features], dst[:len(s.e.Base)]
 	s.start(dst)
-	if s.flat.nodes != nil {
+	if q := s.quickly(); q != nil {
+		c, _ := s.quickMemory.Get().(*quickScratch)
+		if c == nil {
+			c = q.scratch()
+		}
+		q.row(s.e, c, x, dst)
+		s.quickMemory.Put(c)
+	} else if s.flat.nodes != nil {
 		s.flat.row(x, dst)
 	} else {
 		for i := range s.e.Trees {
@@ -74,6 +89,29 @@ func (s *Scorer) Row(x []float32, dst []float64) {
 		}
 	}
 	s.finish(dst)
+}
+
+// quickRows is the rows scored one by one after which the tables of quick scoring are worth their making.
+const quickRows = 500
+
+// quickLeast is the trees from which on quick scoring beats walking, without and with vector instructions: it costs
+// about 0.5 microseconds and 7 nanoseconds a tree with them.
+var quickLeast = [2]int{256, 48}
+
+// quickly is what scores one row quickly, or nil when rows have been few or the ensemble is not one for it.
+func (s *Scorer) quickly() quickRow {
+	if q := s.quick.Load(); q != nil {
+		return *q
+	}
+	if s.single.Add(1) == quickRows {
+		var q quickRow
+		if len(s.e.Trees) >= quickLeast[min(level, 1)] {
+			q = newQuick(s.e, s.leaves)
+		}
+		s.quick.Store(&q)
+		return q
+	}
+	return nil
 }
 
 // start sets the margins of one row or more to what leaf values are added to.

@@ -168,6 +168,13 @@ func checkScorer(t *testing.T, e *Ensemble, x []float64, rows int) {
 			s.Row(single[i*p:(i+1)*p], got[i*k:(i+1)*k])
 		}
 		same(t, "Row", got, want, k)
+		clear(got)
+		quick := newQuick(e, s.leaves)
+		s.quick.Store(&quick)
+		for i := range rows {
+			s.Row(single[i*p:(i+1)*p], got[i*k:(i+1)*k])
+		}
+		same(t, "quick Row", got, want, k)
 		for _, seen := range []int64{0, planRows} {
 			s.seen.Store(seen)
 			clear(got)
@@ -208,8 +215,13 @@ func TestRowDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, dst := make([]float32, f.features), make([]float64, f.outputs)
-		if n := testing.AllocsPerRun(10, func() { s.Row(x, dst) }); n != 0 {
-			t.Errorf("%+v: Row allocates %v times", f, n)
+		for range 2 {
+			if n := testing.AllocsPerRun(10, func() { s.Row(x, dst) }); n != 0 && !racing {
+				t.Errorf("%+v: Row allocates %v times", f, n)
+			}
+			quick := newQuick(e, s.leaves)
+			s.quick.Store(&quick)
+			s.Row(x, dst)
 		}
 	}
 }
