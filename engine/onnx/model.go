@@ -105,20 +105,6 @@ func (g *graph) finish(m learn.Model, predictions string, threshold float64) {
 	}
 }
 
-// linear writes margins = x * coefficients + intercept in double, with missing features filled as the model fills them.
-func (g *graph) linear(m *linear.Model, features string) string {
-	n, k := int64(m.Features()), int64(m.Outputs())
-	x := g.cast(features, typeDouble)
-	x = g.node("Where", []string{g.node("IsNaN", []string{x}), g.doubles(m.Fill, 1, n), x})
-	coefficients := make([]float64, n*k)
-	for out, list := range m.Coef {
-		for j, c := range list {
-			coefficients[int64(j)*k+int64(out)] = c
-		}
-	}
-	return g.node("Add", []string{g.node("MatMul", []string{x, g.doubles(coefficients, n, k)}), g.doubles(m.Intercept, 1, k)})
-}
-
 // trees writes the ensemble as a TreeEnsembleRegressor, whose target k is the sum of output k, and makes margins of the
 // sums in double.
 func (g *graph) trees(m *tree.Model, features string) (string, error) {

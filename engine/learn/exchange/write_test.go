@@ -168,6 +168,12 @@ func TestONNXRuntimePredictsWhatWasWritten(t *testing.T) {
 			x[i] = float64(float32(min(max(v, -math.MaxFloat32), math.MaxFloat32))) // NaN stays
 		}
 		want := predictWide(m, x, len(c.X))
+		again, _, err := Read(file)
+		if err != nil {
+			t.Errorf("%s, read again: %v", c.Name, err)
+		} else if hold(t, c.Name+", read again", predictWide(again, x, len(c.X)), want, 1e-5); again.Task() != m.Task() && m.Task() != learner.Ranking {
+			t.Errorf("%s: the task is %s, want %s", c.Name, again.Task(), m.Task())
+		}
 		if m.Task() == learner.Binary {
 			both := make([]float64, 0, 2*len(want))
 			for _, p := range want {
