@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
-	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/duck"
 )
 
-// flights is the example's training table: scheduled fields, the weather of the hour and the plane, with the recipe of
-// examples/flights. January to October is trained on, the rest of the year tests. Run from the repository's root.
+// flights is the example's training table: scheduled fields, the weather of the hour and the plane, carriers and
+// airports as categories. January to October is trained on, the rest of the year tests. Run from the repository's root.
 func flights(ctx context.Context) (train, test learn.Set, err error) {
 	db, err := duck.Open(duck.Options{})
 	if err != nil {
@@ -39,64 +37,45 @@ func flights(ctx context.Context) (train, test learn.Set, err error) {
 	for i, v := range t.Column("train").Floats {
 		rows[1-int(v)] = append(rows[1-int(v)], i)
 	}
-	spec := recipe.Spec{Steps: []recipe.Step{
-		{Op: "one_hot", Columns: []string{"origin"}},
-		{Op: "target_encode", Columns: []string{"carrier", "dest"}},
-	}}
-	for _, c := range t.Columns {
-		if c.Name != "train" && c.Name != "late" {
-			spec.Inputs = append(spec.Inputs, recipe.Input{Name: c.Name, Kind: c.Kind, Expr: c.Name})
-		}
-	}
-	first, later := t.Take(rows[0]), t.Take(rows[1])
-	train.Y, test.Y = first.Column("late").Floats, later.Column("late").Floats
-	fitted, x, err := recipe.Fit(spec, first, train.Y, 2)
-	if err != nil {
-		return train, test, err
-	}
-	train.X = x
-	test.X, err = fitted.Transform(later)
-	return train, test, err
+	train, test = learn.Set{Y: t.Take(rows[0]).Column("late").Floats}, learn.Set{Y: t.Take(rows[1]).Column("late").Floats}
+	train.X, test.X = codes(t, rows[0], rows[1])
+	return train, test, nil
 }
 
-// particles is a dense set of 28 numbers like those of the Higgs data: normal, skewed and correlated columns, and a
-// label from a smooth non-linear score with interactions. The score is the same for every seed.
-func particles(rows int, seed uint64) learn.Set {
-	const columns, hidden = 28, 12
-	shape := rand.New(rand.NewPCG(7, 7))
-	var weights [hidden][columns]float64
-	var out [hidden]float64
-	for k := range weights {
-		for j := range weights[k] {
-			if shape.Float64() < 0.25 {
-				weights[k][j] = shape.NormFloat64()
-			}
-		}
-		out[k] = shape.NormFloat64()
-	}
-	r := rand.New(rand.NewPCG(7, seed))
-	x := table.NewMatrix(rows, make([]string, columns))
-	y := make([]float64, rows)
-	for i := range rows {
-		row := x.Row(i)
-		for j := range row {
-			row[j] = float32(r.NormFloat64())
-		}
-		row[5] = float32(math.Exp(0.6 * float64(row[5])))
-		row[9] = float32(math.Abs(float64(row[9])))
-		row[13] = row[13]/2 + row[2]/2
-		var z float64
-		for k := range weights {
-			var h float64
-			for j, v := range row {
-				h += weights[k][j] * float64(v)
-			}
-			z += out[k] * math.Tanh(h/1.5)
-		}
-		z += 0.8*float64(row[0]*row[1]) - 0.6*math.Abs(float64(row[3])) + 0.5*math.Sin(2*float64(row[7]))*float64(row[8])
-		if r.Float64() < 1/(1+math.Exp(-z/2)) {
-			y[i] = 1
+// codes is the inputs of two sets of rows, texts as categories numbered by their first appearance in the first set.
+func codes(t *table.Table, first, second []int) (a, b *table.Matrix) {
+	var inputs []*table.Column
+	var names []string
+	for _, c := range t.Columns {
+		if c.Name != "train" && c.Name != "late" {
+			inputs, names = append(inputs, c), append(names, c.Name)
 		}
 	}
-	return learn.Set{X: x, Y: y}
+	a, b = table.NewMatrix(len(first), names), table.NewMatrix(len(second), names)
+	a.Levels = make([]int32, len(names))
+	b.Levels = a.Levels
+	for j, c := range inputs {
+		number := map[string]int{}
+		fill := func(m *table.Matrix, rows []int) {
+			for i, row := range rows {
+				switch {
+				case c.IsNull(row):
+					m.Row(i)[j] = float32(math.NaN())
+				case c.Kind == table.String:
+					k, seen := number[c.Strings[row]]
+					if !seen {
+						k = len(number)
+						number[c.Strings[row]] = k
+					}
+					m.Row(i)[j] = float32(k)
+				default:
+					m.Row(i)[j] = float32(c.Floats[row])
+				}
+			}
+		}
+		fill(a, first)
+		a.Levels[j] = int32(len(number))
+		fill(b, second)
+	}
+	return a, b
 }

@@ -1,110 +1,142 @@
-// Command gbdt measures the CPU that gradient boosting takes to train, beside LightGBM on the same float32 matrix with
-// the same trees, leaves and bins, one run of each in turn on one thread and on two, and writes the result to its
-// section of bench/RESULTS.md.
+// Command gbdt measures the CPU and the memory that gradient boosting takes to train, beside LightGBM on the same float32
+// matrix with the same trees, leaves, bins and categories, one fit of each in turn on one thread and on two, and writes
+// the result to its section of bench/RESULTS.md.
 //
-//	go run ./bench/gbdt [-repeats 3] [-synthetic 300000] [-results bench/RESULTS.md]
+//	go run ./bench/gbdt [-repeats 3] [-rows 1000000] [-flights] [-leaves 31,255] [-threads 1,2] [-results bench/RESULTS.md]
 //
-// LightGBM comes from PyPI into .cache/bench-gbdt; set TRIMTAB_BENCH_PYTHON to use a Python that has it already.
+// LightGBM comes from the environment of the oracles (make oracle), or from TRIMTAB_BENCH_PYTHON.
 package main
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/trimtab-ml/trimtab/bench/results"
-	"github.com/trimtab-ml/trimtab/engine/evaluate"
+	"github.com/trimtab-ml/trimtab/bench/trial"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 )
 
-// job is what both sides train.
-type job struct {
-	Columns      int     `json:"columns"`
-	Rounds       int     `json:"rounds"`
-	Leaves       int     `json:"leaves"`
-	Bins         int     `json:"bins"`
-	LearningRate float64 `json:"learning_rate"`
-	MinLeaf      int     `json:"min_leaf"`
-	MinHessian   float64 `json:"min_hessian"`
-	L2           float64 `json:"l2"`
-	Threads      int     `json:"threads"`
-	Layout       string  `json:"layout"` // of LightGBM's histograms: force_row_wise or force_col_wise
-}
+// What both sides train with.
+const (
+	rounds  = 100
+	bins    = 255
+	rate    = 0.1
+	minLeaf = 20
+	l2      = 1.0
+	// asGood is how far a mode's AUC may lie below the best of LightGBM's for it to count.
+	asGood = 0.001
+)
 
-// cost is the least that one side took over the repeats, and how well its model ranks the test rows.
-type cost struct {
-	CPU, Wall float64 // seconds
-	AUC       float64
-	Version   string
-}
-
-// entry is a data set and the tree sizes to train on it.
-type entry struct {
-	name        string
-	train, test learn.Set
-	leaves      []int
+// modes are the ways LightGBM can build histograms; the cheapest one that ranks as well as the others counts.
+var modes = []struct {
+	name   string
+	params map[string]any
+}{
+	{"rows", map[string]any{"force_row_wise": true}},
+	{"columns", map[string]any{"force_col_wise": true}},
+	{"quantised", map[string]any{"force_row_wise": true, "use_quantized_grad": true}},
 }
 
 // contest is one data set at one setting.
 type contest struct {
-	name        string
-	train, test learn.Set
-	job         job
-	ours, peer  cost
+	name            string
+	rows, columns   int
+	leaves, threads int
+	ours            trial.Cost
+	peers           []trial.Cost // by mode
+}
+
+// best is the mode that counts.
+func (c *contest) best() int {
+	most := 0.0
+	for _, p := range c.peers {
+		most = max(most, p.AUC)
+	}
+	best := -1
+	for i, p := range c.peers {
+		if p.AUC >= most-asGood && (best < 0 || p.CPU < c.peers[best].CPU) {
+			best = i
+		}
+	}
+	return best
 }
 
 func main() {
-	repeats := flag.Int("repeats", 3, "runs of each side; the one with the least CPU counts")
-	synthetic := flag.Int("synthetic", 300_000, "training rows of the synthetic set; 0 leaves it out")
-	file := flag.String("results", "bench/RESULTS.md", "file whose section is written; empty to print only")
+	if trial.Child() {
+		return
+	}
+	repeats := flag.Int("repeats", 3, "fits of each side; the one with the least CPU counts")
+	rows := flag.Int("rows", 1_000_000, "training rows of the dense set; 0 leaves it out")
+	withFlights := flag.Bool("flights", true, "train on the flights too")
+	leaves := flag.String("leaves", "31,255", "leaves of a tree, one contest each")
+	threads := flag.String("threads", "1,2", "threads, one contest each")
+	file := flag.String("results", results.File, "file whose section is written; empty to print only")
 	flag.Parse()
-	if err := run(max(*repeats, 1), *synthetic, *file); err != nil {
+	if err := run(max(*repeats, 1), *rows, *withFlights, *leaves, *threads, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/gbdt:", err)
 		os.Exit(1)
 	}
 }
 
-func run(repeats, synthetic int, file string) error {
+func run(repeats, rows int, withFlights bool, leafList, threadList, file string) error {
 	ctx := context.Background()
-	python, err := peerPython()
+	python, err := trial.Python("lightgbm")
 	if err != nil {
 		return err
 	}
-	train, test, err := flights(ctx)
+	leaves, err := numbers(leafList)
 	if err != nil {
 		return err
 	}
-	sets := []entry{{"flights", train, test, []int{31, 255}}}
-	if synthetic > 0 {
-		train, test := particles(synthetic, 1), particles(100_000, 2)
-		sets = append(sets, entry{"synthetic", train, test, []int{31}})
+	threads, err := numbers(threadList)
+	if err != nil {
+		return err
 	}
 	var done []contest
-	for _, s := range sets {
-		for _, leaves := range s.leaves {
-			for _, threads := range []int{1, 2} {
-				c := contest{name: s.name, train: s.train, test: s.test}
-				c.job = job{Columns: c.train.X.Cols, Rounds: 100, Leaves: leaves, Bins: 255, LearningRate: 0.1,
-					MinLeaf: 20, MinHessian: 1e-3, L2: 1, Threads: threads}
-				if err := c.measure(ctx, python, repeats); err != nil {
-					return err
+	var peaks [2]trial.Cost
+	measure := func(name string, train, test learn.Set, memory bool) error {
+		files, err := trial.Write(train, test)
+		if err != nil {
+			return err
+		}
+		for _, l := range leaves {
+			for _, t := range threads {
+				c := contest{name: name, rows: train.X.Rows, columns: train.X.Cols, leaves: l, threads: t}
+				if err := c.measure(ctx, files, python, repeats); err != nil {
+					return errors.Join(err, files.Remove())
 				}
 				fmt.Println(c.row())
 				done = append(done, c)
 			}
 		}
+		if memory {
+			if peaks, err = peak(ctx, files, python); err != nil {
+				return errors.Join(err, files.Remove())
+			}
+		}
+		return files.Remove()
 	}
-	text := section(done)
+	if rows > 0 {
+		if err := measure("dense", trial.Particles(rows, 1), trial.Particles(200_000, 2), true); err != nil {
+			return err
+		}
+	}
+	if withFlights {
+		train, test, err := flights(ctx)
+		if err != nil {
+			return err
+		}
+		if err := measure("flights", train, test, false); err != nil {
+			return err
+		}
+	}
+	text := section(done, peaks, repeats)
 	fmt.Print("\n", text)
 	if file == "" {
 		return nil
@@ -112,128 +144,74 @@ func run(repeats, synthetic int, file string) error {
 	return results.Replace(file, title, text)
 }
 
-// measure lets both sides train in turn, so that a noisy neighbour disturbs them alike.
-func (c *contest) measure(ctx context.Context, python string, repeats int) error {
-	dir, err := os.MkdirTemp("", "bench-gbdt-*")
-	if err != nil {
-		return err
+// ourJob is the contest's fit in our terms.
+func (c *contest) ourJob() trial.Job {
+	return trial.Job{Learner: "gbdt", Threads: c.threads, Params: map[string]any{
+		"rounds": rounds, "leaves": c.leaves, "bins": bins, "learning_rate": rate, "min_leaf": minLeaf, "l2": l2,
+	}}
+}
+
+// peerJob is the contest's fit in LightGBM's terms.
+func (c *contest) peerJob(mode map[string]any) trial.Job {
+	p := map[string]any{
+		"objective": "binary", "num_iterations": rounds, "num_leaves": c.leaves, "max_bin": bins, "learning_rate": rate,
+		"min_data_in_leaf": minLeaf, "lambda_l2": l2, "num_threads": c.threads, "seed": 1, "verbosity": -1,
 	}
-	defer os.RemoveAll(dir)
-	for name, values := range map[string][]float32{"train_x": c.train.X.Data, "train_y": singles(c.train.Y), "test_x": c.test.X.Data} {
-		b, err := binary.Append(nil, binary.LittleEndian, values)
+	for k, v := range mode {
+		p[k] = v
+	}
+	return trial.Job{Params: p, Threads: c.threads}
+}
+
+const script = "bench/gbdt/peer.py"
+
+// measure lets both sides train in turn, so that a noisy neighbour disturbs them alike.
+func (c *contest) measure(ctx context.Context, files *trial.Files, python string, repeats int) error {
+	c.ours.CPU = math.Inf(1)
+	c.peers = make([]trial.Cost, len(modes))
+	for i := range c.peers {
+		c.peers[i].CPU = math.Inf(1)
+	}
+	for range repeats {
+		got, err := files.Ours(ctx, c.ourJob())
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".f32"), b, 0o600); err != nil {
-			return err
+		if got.CPU < c.ours.CPU {
+			c.ours = got
 		}
-	}
-	c.ours.CPU, c.peer.CPU = math.Inf(1), math.Inf(1)
-	for range repeats {
-		if err := c.runOurs(ctx); err != nil {
-			return err
-		}
-		for _, layout := range []string{"force_row_wise", "force_col_wise"} {
-			if err := c.runPeer(ctx, python, dir, layout); err != nil {
+		for i, m := range modes {
+			got, err := files.Peer(ctx, python, script, c.peerJob(m.params))
+			if err != nil {
 				return err
+			}
+			if got.CPU < c.peers[i].CPU {
+				c.peers[i] = got
 			}
 		}
 	}
 	return nil
 }
 
-func (c *contest) runOurs(ctx context.Context) error {
-	l, err := learn.New("gbdt", learn.Params{"rounds": c.job.Rounds, "leaves": c.job.Leaves, "bins": c.job.Bins,
-		"learning_rate": c.job.LearningRate, "min_leaf": c.job.MinLeaf, "min_hessian": c.job.MinHessian, "l2": c.job.L2})
-	if err != nil {
-		return err
+// peak is the most memory that a process which only fits takes, ours and LightGBM's by rows, which is its cheaper one.
+func peak(ctx context.Context, files *trial.Files, python string) (out [2]trial.Cost, err error) {
+	c := contest{leaves: 31, threads: 1}
+	ours, peer := c.ourJob(), c.peerJob(modes[0].params)
+	ours.FitOnly, peer.FitOnly = true, true
+	if out[0], err = files.Ours(ctx, ours); err != nil {
+		return out, err
 	}
-	before := runtime.GOMAXPROCS(c.job.Threads)
-	defer runtime.GOMAXPROCS(before)
-	runtime.GC()
-	cpu, start := cpuSeconds(), time.Now()
-	m, err := l.Fit(ctx, c.train, learn.Binary, 2, learn.Options{Workers: c.job.Threads})
-	cpu, wall := cpuSeconds()-cpu, time.Since(start).Seconds()
-	if err != nil || cpu >= c.ours.CPU {
-		return err
-	}
-	p := make([]float64, c.test.X.Rows)
-	m.Predict(c.test.X, p)
-	c.ours = cost{CPU: cpu, Wall: wall, AUC: evaluate.AUC(c.test.Y, p)}
-	return nil
+	out[1], err = files.Peer(ctx, python, script, peer)
+	return out, err
 }
 
-func (c *contest) runPeer(ctx context.Context, python, dir, layout string) error {
-	j := c.job
-	j.Layout = layout
-	b, err := json.Marshal(j)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "job.json"), b, 0o600); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, python, "bench/gbdt/peer.py", dir)
-	// Threads that wait for each other must not be counted as work.
-	cmd.Env = append(os.Environ(), fmt.Sprint("OMP_NUM_THREADS=", c.job.Threads), "OMP_WAIT_POLICY=PASSIVE")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("LightGBM: %w", err)
-	}
-	var got cost
-	if err := json.Unmarshal(out, &got); err != nil {
-		return fmt.Errorf("LightGBM answered %q: %w", out, err)
-	}
-	if got.CPU >= c.peer.CPU {
-		return nil
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, "peer.f64"))
-	if err != nil {
-		return err
-	}
-	p := make([]float64, c.test.X.Rows)
-	if _, err := binary.Decode(raw, binary.LittleEndian, p); err != nil {
-		return err
-	}
-	got.AUC = evaluate.AUC(c.test.Y, p)
-	c.peer = got
-	return nil
-}
-
-func singles(v []float64) []float32 {
-	out := make([]float32, len(v))
-	for i, f := range v {
-		out[i] = float32(f)
-	}
-	return out
-}
-
-// cpuSeconds is the user and system time of the process so far.
-func cpuSeconds() float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // RUSAGE_SELF cannot fail
-	}
-	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
-}
-
-// peerPython is a Python that can import LightGBM, made on first use.
-func peerPython() (string, error) {
-	if p := os.Getenv("TRIMTAB_BENCH_PYTHON"); p != "" {
-		return p, nil
-	}
-	const home = ".cache/bench-gbdt"
-	python := filepath.Join(home, "bin", "python")
-	if exec.Command(python, "-c", "import lightgbm").Run() == nil {
-		return python, nil
-	}
-	for _, args := range [][]string{{"python3", "-m", "venv", home}, {python, "-m", "pip", "install", "-q", "-r", "bench/gbdt/requirements.txt"}} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return "", fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+func numbers(list string) (out []int, err error) {
+	for s := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, n)
 	}
-	return python, nil
+	return out, nil
 }

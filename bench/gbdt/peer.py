@@ -1,7 +1,7 @@
 """Trains LightGBM on the matrix that the Go side wrote, and tells what it cost.
 
 Usage: peer.py FOLDER. FOLDER/job.json says shapes, threads and parameters; FOLDER/*.f32 are row-major float32. The
-test rows' probabilities go to FOLDER/peer.f64; the answer, one JSON object, to standard output.
+test rows' probabilities go to FOLDER/predicted.f64; the answer, one JSON object, to standard output.
 """
 
 import json
@@ -16,15 +16,12 @@ folder = pathlib.Path(sys.argv[1])
 job = json.loads((folder / "job.json").read_text())
 x = np.fromfile(folder / "train_x.f32", dtype=np.float32).reshape(-1, job["columns"])
 y = np.fromfile(folder / "train_y.f32", dtype=np.float32)
-test = np.fromfile(folder / "test_x.f32", dtype=np.float32).reshape(-1, job["columns"])
+categories = [i for i, n in enumerate(job["levels"] or []) if n > 0]
 
-params = {
-    "objective": "binary", "num_leaves": job["leaves"], "max_bin": job["bins"], "learning_rate": job["learning_rate"],
-    "min_data_in_leaf": job["min_leaf"], "min_sum_hessian_in_leaf": job["min_hessian"], "lambda_l2": job["l2"],
-    "num_threads": job["threads"], "seed": 1, "verbosity": -1, job["layout"]: True,
-}  # fmt: skip
 cpu, wall = time.process_time(), time.perf_counter()
-model = lightgbm.train(params, lightgbm.Dataset(x, y), num_boost_round=job["rounds"])
+model = lightgbm.train(job["params"], lightgbm.Dataset(x, y, categorical_feature=categories))
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-model.predict(test, num_threads=job["threads"]).astype(np.float64).tofile(folder / "peer.f64")
+if not job["fit_only"]:
+    test = np.fromfile(folder / "test_x.f32", dtype=np.float32).reshape(-1, job["columns"])
+    model.predict(test, num_threads=job["threads"]).astype(np.float64).tofile(folder / "predicted.f64")
 print(json.dumps({"cpu": cpu, "wall": wall, "version": lightgbm.__version__}))

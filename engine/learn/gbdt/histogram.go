@@ -12,10 +12,8 @@ const (
 	// within 32,768 x 32,767 < 2^30, for the hessian in the low and for the signed gradient in the high half.
 	narrowRows = 32_768
 	// shardRows is the least number of rows worth a second goroutine.
-	shardRows = 16_384
-	// groupColumns are histogrammed in one pass over the rows; 64 columns x 2 KiB of sums stay in the second cache.
-	groupColumns = 64
-	columnBytes  = 256 * 8 // of one slot in scratch space
+	shardRows   = 16_384
+	columnBytes = 256 * 8 // of one slot in scratch space
 	// gradientRoom is what a record of codes keeps for the row's gradient: so the histogram finds both in one cache line,
 	// and splitting a leaf moves row numbers alone.
 	gradientRoom = 4
@@ -68,7 +66,6 @@ type arena struct {
 	narrow  [][]int64
 	wide    [][]sums
 	scratch [][]int64 // per worker: slots x 256 sums, at fixed places so that the kernel needs no table of offsets
-	spread  [][]int64 // per worker: gradients of a block, when records are wide
 	lent    int
 	most    int // histograms that the leaves of a tree may hold
 }
@@ -77,14 +74,11 @@ type arena struct {
 const arenaBytes = 512 << 20
 
 func newArena(d *bins.Set, workers int) *arena {
-	a := &arena{cells: d.Cells, scratch: make([][]int64, workers), spread: make([][]int64, workers)}
+	a := &arena{cells: d.Cells, scratch: make([][]int64, workers)}
 	a.most = max(arenaBytes/16/max(d.Cells, 1), 4)
 	for w := range a.scratch {
 		// Four slots more than there are: the kernel's pointer steps past the last ones and must stay in the slice.
 		a.scratch[w] = make([]int64, (d.Width+4)*256)
-		if d.Width > groupColumns {
-			a.spread[w] = make([]int64, narrowRows)
-		}
 	}
 	return a
 }
@@ -156,13 +150,12 @@ func (a *arena) fill(worker int, h histogram, d *bins.Set, rows []uint32, lo, hi
 		for s := range d.Slots {
 			clear(scratch[s*256 : s*256+d.Slots[s].Codes])
 		}
-		switch {
-		case d.Width > groupColumns:
-			addWide(scratch, a.spread[worker], d, rows, lo, end)
-		case rows == nil:
-			addRows(scratch, d, lo, end)
-		default:
-			addListed(scratch, d, rows[lo:end])
+		for at := lo; at < end; at += batchRows {
+			if to := min(at+batchRows, end); rows == nil {
+				addBatch(scratch, d, nil, at, to-at)
+			} else {
+				addBatch(scratch, d, rows[at:to], 0, 0)
+			}
 		}
 		for s := range d.Slots {
 			slot := &d.Slots[s]
@@ -228,79 +221,93 @@ func (h histogram) sibling(smaller histogram, rows int, a *arena) histogram {
 // without bounds checks: a code is a byte and each slot owns 256 cells, so that no index can leave the scratch; rows
 // come from the grower's permutation of [0, d.Rows). In padding slots code 0 collects sums that nobody reads.
 
-// addRows adds the gradients of rows lo to hi.
-func addRows(scratch []int64, d *bins.Set, lo, hi int) {
-	base := unsafe.Pointer(&scratch[0])
-	row := unsafe.Pointer(&d.Records[lo*d.Stride])
-	for range hi - lo {
-		addRow(base, row, spread(*(*uint32)(unsafe.Add(row, d.Width))), d.Width)
-		row = unsafe.Add(row, d.Stride)
-	}
-}
+const (
+	// groupColumns are histogrammed in one pass over a batch of rows: 12 slots x 2 KiB of sums stay in a first cache of
+	// 32 KiB, where sums of all slots would push each other out.
+	groupColumns = 12
+	// batchRows is as many rows as stay in the second cache from one group to the next.
+	batchRows = 1024
+	// prefetchAhead is how many rows before its turn a row is asked of memory; rows of a small leaf lie far apart.
+	prefetchAhead = 16
+)
 
-// addListed adds the gradients of the listed rows. Rows of a small leaf lie far apart, so each is asked of memory
-// prefetchAhead rows before its turn.
-func addListed(scratch []int64, d *bins.Set, rows []uint32) {
-	const step = 8
-	base := unsafe.Pointer(&scratch[0])
+// addBatch adds the gradients of at most batchRows rows, those listed or with rows nil n of them from row first on.
+func addBatch(scratch []int64, d *bins.Set, rows []uint32, first, n int) {
+	var gradients [batchRows]int64
 	records := unsafe.Pointer(&d.Records[0])
-	for i := 0; i < len(rows); {
-		end := min(i+step, len(rows))
-		if i+prefetchAhead+step <= len(rows) {
+	if rows == nil {
+		row := unsafe.Add(records, first*d.Stride)
+		for i := range gradients[:n] {
+			gradients[i] = spread(*(*uint32)(unsafe.Add(row, i*d.Stride+d.Width)))
+		}
+		for g := 0; g < d.Width; g += groupColumns {
+			addRows(unsafe.Pointer(&scratch[g*256]), unsafe.Add(row, g), d.Stride, min(groupColumns, d.Width-g), gradients[:n])
+		}
+		return
+	}
+	for i := range rows {
+		if i&7 == 0 && i+prefetchAhead+8 <= len(rows) {
 			prefetch8(records, &rows[i+prefetchAhead], d.Stride, d.Width+gradientRoom-1)
 		}
-		for ; i < end; i++ {
-			row := unsafe.Add(records, int(rows[i])*d.Stride)
-			addRow(base, row, spread(*(*uint32)(unsafe.Add(row, d.Width))), d.Width)
-		}
-	}
-}
-
-const prefetchAhead = 16
-
-// addWide is both for records of many slots: gradients are read once and the slots then in groups, so that the sums of a
-// group stay in the cache.
-func addWide(scratch, gradients []int64, d *bins.Set, rows []uint32, lo, hi int) {
-	const step = 8
-	records := unsafe.Pointer(&d.Records[0])
-	gradients = gradients[:hi-lo]
-	for i := range gradients {
-		row := lo + i
-		if rows != nil {
-			row = int(rows[lo+i])
-		}
-		gradients[i] = spread(*(*uint32)(unsafe.Add(records, row*d.Stride+d.Width)))
+		gradients[i&(batchRows-1)] = spread(*(*uint32)(unsafe.Add(records, int(rows[i])*d.Stride+d.Width)))
 	}
 	for g := 0; g < d.Width; g += groupColumns {
-		width := min(groupColumns, d.Width-g)
-		base := unsafe.Pointer(&scratch[g*256])
-		group := unsafe.Add(records, g)
-		if rows == nil {
-			for i, v := range gradients {
-				addRow(base, unsafe.Add(group, (lo+i)*d.Stride), v, width)
-			}
-			continue
+		addListed(unsafe.Pointer(&scratch[g*256]), unsafe.Add(records, g), d.Stride, min(groupColumns, d.Width-g), rows, gradients[:len(rows)])
+	}
+}
+
+// addRows adds the gradients of rows that follow each other.
+func addRows(sums, row unsafe.Pointer, stride, width int, gradients []int64) {
+	switch width {
+	case 12:
+		for _, v := range gradients {
+			add4(sums, *(*uint32)(row), v)
+			add4(unsafe.Add(sums, 4*columnBytes), *(*uint32)(unsafe.Add(row, 4)), v)
+			add4(unsafe.Add(sums, 8*columnBytes), *(*uint32)(unsafe.Add(row, 8)), v)
+			row = unsafe.Add(row, stride)
 		}
-		listed := rows[lo:hi]
-		for i := 0; i < len(listed); {
-			end := min(i+step, len(listed))
-			if i+prefetchAhead+step <= len(listed) {
-				prefetch8(group, &listed[i+prefetchAhead], d.Stride, width-1)
-			}
-			for ; i < end; i++ {
-				addRow(base, unsafe.Add(group, int(listed[i])*d.Stride), gradients[i], width)
-			}
+	case 8:
+		for _, v := range gradients {
+			add4(sums, *(*uint32)(row), v)
+			add4(unsafe.Add(sums, 4*columnBytes), *(*uint32)(unsafe.Add(row, 4)), v)
+			row = unsafe.Add(row, stride)
+		}
+	default:
+		for _, v := range gradients {
+			add4(sums, *(*uint32)(row), v)
+			row = unsafe.Add(row, stride)
 		}
 	}
 }
 
-func addRow(sums, row unsafe.Pointer, v int64, width int) {
-	for f := 0; f < width; f += 4 {
-		w := *(*uint32)(unsafe.Add(row, f))
-		*(*int64)(unsafe.Add(sums, uintptr(w&255)*8)) += v
-		*(*int64)(unsafe.Add(sums, columnBytes+uintptr(w>>8&255)*8)) += v
-		*(*int64)(unsafe.Add(sums, 2*columnBytes+uintptr(w>>16&255)*8)) += v
-		*(*int64)(unsafe.Add(sums, 3*columnBytes+uintptr(w>>24)*8)) += v
-		sums = unsafe.Add(sums, 4*columnBytes)
+// addListed adds the gradients of the listed rows.
+func addListed(sums, records unsafe.Pointer, stride, width int, rows []uint32, gradients []int64) {
+	rows = rows[:len(gradients)]
+	switch width {
+	case 12:
+		for i, v := range gradients {
+			row := unsafe.Add(records, int(rows[i])*stride)
+			add4(sums, *(*uint32)(row), v)
+			add4(unsafe.Add(sums, 4*columnBytes), *(*uint32)(unsafe.Add(row, 4)), v)
+			add4(unsafe.Add(sums, 8*columnBytes), *(*uint32)(unsafe.Add(row, 8)), v)
+		}
+	case 8:
+		for i, v := range gradients {
+			row := unsafe.Add(records, int(rows[i])*stride)
+			add4(sums, *(*uint32)(row), v)
+			add4(unsafe.Add(sums, 4*columnBytes), *(*uint32)(unsafe.Add(row, 4)), v)
+		}
+	default:
+		for i, v := range gradients {
+			add4(sums, *(*uint32)(unsafe.Add(records, int(rows[i])*stride)), v)
+		}
 	}
+}
+
+// add4 adds to a cell of each of four slots.
+func add4(sums unsafe.Pointer, codes uint32, v int64) {
+	*(*int64)(unsafe.Add(sums, uintptr(codes&255)*8)) += v
+	*(*int64)(unsafe.Add(sums, columnBytes+uintptr(codes>>8&255)*8)) += v
+	*(*int64)(unsafe.Add(sums, 2*columnBytes+uintptr(codes>>16&255)*8)) += v
+	*(*int64)(unsafe.Add(sums, 3*columnBytes+uintptr(codes>>24)*8)) += v
 }
