@@ -1,46 +1,40 @@
 package evaluate
 
-import "math"
+import "github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 
-// Binary measures probabilities p of the positive class against labels y of 0 and 1: accuracy, precision, recall, f1
-// (0 where undefined), auc, average_precision, log_loss, brier, calibration_error (ten bins of equal width),
-// calibration_gap (mean prediction minus prevalence), prevalence, mean_prediction and n.
+// Binary measures probabilities p of the positive class against labels y of 0 and 1: auc, log_loss, average_precision,
+// ks (greatest distance of the classes' distributions), brier, calibration_error (ten bins of equal width),
+// calibration_gap (mean prediction minus prevalence), and of the decisions by the threshold accuracy, balanced_accuracy,
+// precision, recall, specificity, f1 and mcc (0 where undefined); prevalence, mean_prediction and n.
 func Binary(y, p []float64, threshold float64) Metrics {
 	sameLength(len(y), len(p))
 	m := Metrics{count: float64(len(y))}
 	if len(y) == 0 {
 		return m
 	}
-	c := Confusion(y, p, threshold)
+	o := metric.Decide(y, p, nil, threshold)
+	for _, name := range []string{accuracy, balancedAccuracy, "precision", "recall", "specificity", "f1", matthews} {
+		put(m, name, o.Measure(name))
+	}
 	n := float64(len(y))
-	put(m, accuracy, float64(c.TruePositive+c.TrueNegative)/n)
-	put(m, "precision", c.Precision())
-	put(m, "recall", c.Recall())
-	put(m, "f1", c.F1())
-	var loss, square, sumP, sumY total
+	var sumP, sumY metric.Sum
 	for i, v := range y {
-		loss.add(logLossOf(v, p[i]))
-		square.add((p[i] - v) * (p[i] - v))
-		sumP.add(p[i])
-		sumY.add(v)
+		sumP.Add(p[i])
+		sumY.Add(v)
 	}
-	put(m, logLoss, loss.value()/n)
-	put(m, "brier", square.value()/n)
-	put(m, "prevalence", sumY.value()/n)
-	put(m, meanPrediction, sumP.value()/n)
-	put(m, "calibration_gap", sumP.value()/n-sumY.value()/n)
+	put(m, logLoss, metric.BinaryLogLoss(y, p, nil).Value)
+	put(m, "brier", metric.BinaryBrier(y, p, nil).Value)
+	put(m, "prevalence", sumY.Value()/n)
+	put(m, meanPrediction, sumP.Value()/n)
+	put(m, "calibration_gap", sumP.Value()/n-sumY.Value()/n)
 	put(m, "calibration_error", Calibration(y, p, 10).Error)
-	r := rank(y, p)
-	put(m, auc, r.auc())
-	put(m, "average_precision", r.averagePrecision())
-	return m
-}
-
-func logLossOf(y, p float64) float64 {
-	if y == 0 {
-		return -math.Log(1 - clip(p))
+	s := metric.NewSweep(y, p, nil)
+	put(m, auc, s.AUC().Value)
+	put(m, "ks", s.KolmogorovSmirnov().Value)
+	if s.Positive > 0 {
+		put(m, "average_precision", s.AveragePrecision().Value)
 	}
-	return -math.Log(clip(p))
+	return m
 }
 
 // ConfusionMatrix counts rows by label and by decision.

@@ -1,115 +1,63 @@
 package evaluate
 
-import "math"
+import (
+	"math"
+	"slices"
 
-// Multiclass measures probabilities p, k per row, against class indices y: accuracy of the likeliest class (the first
-// of equals), f1_macro, precision_macro and recall_macro (unweighted over the classes that occur as label or decision,
-// 0 where undefined), log_loss, brier (sum over classes of squared errors), auc (one against the rest, unweighted;
-// only when every class occurs) and n.
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
+)
+
+// Multiclass measures probabilities p, k per row, against class indices y: of the likeliest class (the first of equals)
+// accuracy, balanced_accuracy, mcc, f1_macro, f1_weighted, precision_macro and recall_macro (over the classes that occur
+// as label or decision, 0 where undefined); log_loss, brier (sum over classes of squared errors), calibration_error of
+// the likeliest class's probability (ten bins of equal width), auc (one against the rest, unweighted; only when every
+// class occurs) and n.
 func Multiclass(y []float64, p []float64, k int) Metrics {
 	sameLength(len(y)*k, len(p))
 	m := Metrics{count: float64(len(y))}
 	if len(y) == 0 || k == 0 {
 		return m
 	}
-	tp, decided, actual := make([]float64, k), make([]float64, k), make([]float64, k)
-	var loss, square total
+	class := make([]int, len(y))
 	for i, v := range y {
-		row := p[i*k : (i+1)*k]
-		best := 0
-		for j, q := range row {
-			if q > row[best] {
-				best = j
-			}
-			d := q
-			if j == int(v) {
-				d--
-			}
-			square.add(d * d)
-		}
-		loss.add(-math.Log(clip(row[int(v)])))
-		decided[best]++
-		actual[int(v)]++
-		if best == int(v) {
-			tp[best]++
-		}
+		class[i] = int(v)
 	}
-	n := float64(len(y))
-	var right, f1, precision, recall, present float64
-	for j := range k {
-		right += tp[j]
-		if decided[j]+actual[j] == 0 {
-			continue
-		}
-		present++
-		f1 += ratio(2*tp[j], decided[j]+actual[j])
-		precision += ratio(tp[j], decided[j])
-		recall += ratio(tp[j], actual[j])
-	}
-	put(m, accuracy, right/n)
-	put(m, "f1_macro", f1/present)
-	put(m, "precision_macro", precision/present)
-	put(m, "recall_macro", recall/present)
-	put(m, logLoss, loss.value()/n)
-	put(m, "brier", square.value()/n)
-	put(m, auc, oneAgainstRest(y, p, k))
+	c := metric.Count(class, metric.Likeliest(p, k), k, nil)
+	over := metric.Averaging{By: metric.Macro, Classes: c.Present()}
+	put(m, accuracy, c.Accuracy().Value)
+	put(m, balancedAccuracy, c.BalancedAccuracy(false).Value)
+	put(m, matthews, c.Matthews().Value)
+	put(m, "f1_macro", c.F(1, over).Value)
+	put(m, "precision_macro", c.Precision(over).Value)
+	put(m, "recall_macro", c.Recall(over).Value)
+	over.By = metric.Weighted
+	put(m, "f1_weighted", c.F(1, over).Value)
+	put(m, logLoss, metric.LogLoss(class, p, k, nil).Value)
+	put(m, "brier", metric.Brier(class, p, k, nil).Value)
+	right, confidence := metric.Confidence(class, p, k)
+	put(m, "calibration_error", Calibration(right, confidence, 10).Error)
+	put(m, auc, metric.AUCMulti(class, p, k, nil, metric.OneVsRest, metric.Macro).Value)
 	return m
 }
 
-// oneAgainstRest is the mean over classes of the ROC AUC of each class's probability; NaN when a class does not occur.
-func oneAgainstRest(y, p []float64, k int) float64 {
-	own, prob := make([]float64, len(y)), make([]float64, len(y))
-	var sum float64
-	for j := range k {
-		for i, v := range y {
-			own[i] = 0
-			if int(v) == j {
-				own[i] = 1
-			}
-			prob[i] = p[i*k+j]
-		}
-		sum += rank(own, prob).auc()
-	}
-	return sum / float64(k)
-}
-
-// Regression measures predictions p against values y: mae, rmse, r2 (1 for a perfect prediction of equal values, 0 for
-// any other), bias (mean of p minus y), mean_prediction and n.
+// Regression measures predictions p against values y: rmse, mae, median_ae, max_error, mape (only where no value is 0,
+// near which it says nothing), r2 (1 for a perfect prediction of equal values, 0 for any other), bias (mean of p minus
+// y), mean_prediction and n.
 func Regression(y, p []float64) Metrics {
 	sameLength(len(y), len(p))
 	m := Metrics{count: float64(len(y))}
 	if len(y) == 0 {
 		return m
 	}
-	n := float64(len(y))
-	var absolute, square, gap, sumP, sumY total
-	for i, v := range y {
-		d := p[i] - v
-		absolute.add(math.Abs(d))
-		square.add(d * d)
-		gap.add(d)
-		sumP.add(p[i])
-		sumY.add(v)
-	}
-	put(m, "mae", absolute.value()/n)
-	put(m, "rmse", math.Sqrt(square.value()/n))
-	put(m, "bias", gap.value()/n)
-	put(m, meanPrediction, sumP.value()/n)
-	if len(y) < 2 {
-		return m
-	}
-	mean := sumY.value() / n
-	var spread total
-	for _, v := range y {
-		spread.add((v - mean) * (v - mean))
-	}
-	switch {
-	case spread.value() > 0:
-		put(m, "r2", 1-square.value()/spread.value())
-	case square.value() == 0:
-		put(m, "r2", 1)
-	default:
-		put(m, "r2", 0)
+	put(m, "mae", metric.MAE(y, p, nil).Value)
+	put(m, "rmse", metric.RMSE(y, p, nil).Value)
+	put(m, "median_ae", metric.MedianAE(y, p, nil).Value)
+	put(m, "max_error", metric.MaxError(y, p, nil).Value)
+	put(m, "bias", metric.Bias(y, p, nil).Value)
+	put(m, "r2", metric.R2(y, p, nil).Value)
+	put(m, meanPrediction, metric.Mean(len(p), nil, func(i int) float64 { return p[i] }).Value)
+	if !slices.ContainsFunc(y, func(v float64) bool { return math.Abs(v) < 1e-9 }) {
+		put(m, "mape", metric.MAPE(y, p, nil).Value)
 	}
 	return m
 }

@@ -2,6 +2,8 @@ package evaluate
 
 import (
 	"math"
+
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 )
 
 // maxPoints is the most points of a curve that are kept; Of says how many there were.
@@ -26,17 +28,17 @@ type ROCCurve struct {
 // that of the whole curve. The first point's threshold is just above every probability.
 func ROC(y, p []float64) ROCCurve {
 	sameLength(len(y), len(p))
-	r := rank(y, p)
+	s := metric.NewSweep(y, p, nil)
 	c := ROCCurve{Points: []ROCPoint{}, N: len(y)}
-	if r.pos == 0 || r.neg == 0 {
+	if s.Positive == 0 || s.Negative == 0 {
 		return c
 	}
-	area := r.auc()
+	area := s.AUC().Value
 	c.AUC = &area
-	c.Of = len(r.score) + 1
-	c.Points = append(c.Points, ROCPoint{Threshold: math.Nextafter(r.score[0], math.Inf(1))})
-	for _, i := range thin(len(r.score), func(i int) float64 { return r.tp[i]/r.pos + r.fp[i]/r.neg }) {
-		c.Points = append(c.Points, ROCPoint{r.score[i], r.fp[i] / r.neg, r.tp[i] / r.pos})
+	c.Of = len(s.Threshold) + 1
+	c.Points = append(c.Points, ROCPoint{Threshold: math.Nextafter(s.Threshold[0], math.Inf(1))})
+	for _, i := range thin(len(s.Threshold), func(i int) float64 { return s.TP[i]/s.Positive + s.FP[i]/s.Negative }) {
+		c.Points = append(c.Points, ROCPoint{s.Threshold[i], s.FP[i] / s.Negative, s.TP[i] / s.Positive})
 	}
 	return c
 }
@@ -60,16 +62,16 @@ type PRCurve struct {
 // whole curve.
 func PR(y, p []float64) PRCurve {
 	sameLength(len(y), len(p))
-	r := rank(y, p)
+	s := metric.NewSweep(y, p, nil)
 	c := PRCurve{Points: []PRPoint{}, N: len(y)}
-	if r.pos == 0 {
+	if s.Positive == 0 {
 		return c
 	}
-	ap := r.averagePrecision()
+	ap := s.AveragePrecision().Value
 	c.AveragePrecision = &ap
-	c.Of = len(r.score)
-	for _, i := range thin(len(r.score), func(i int) float64 { return r.tp[i] / r.pos }) {
-		c.Points = append(c.Points, PRPoint{r.score[i], r.tp[i] / r.pos, r.tp[i] / (r.tp[i] + r.fp[i])})
+	c.Of = len(s.Threshold)
+	for _, i := range thin(len(s.Threshold), func(i int) float64 { return s.TP[i] / s.Positive }) {
+		c.Points = append(c.Points, PRPoint{s.Threshold[i], s.TP[i] / s.Positive, s.TP[i] / (s.TP[i] + s.FP[i])})
 	}
 	return c
 }
@@ -114,7 +116,7 @@ type CalibrationCurve struct {
 // Calibration cuts [0, 1] into bins of equal width with the edges of scikit-learn's calibration_curve.
 func Calibration(y, p []float64, bins int) CalibrationCurve {
 	sameLength(len(y), len(p))
-	sumP, sumY, n := make([]total, bins), make([]float64, bins), make([]int, bins)
+	sumP, sumY, n := make([]metric.Sum, bins), make([]float64, bins), make([]int, bins)
 	step := 1 / float64(bins)
 	for i, v := range p {
 		if math.IsNaN(v) {
@@ -127,7 +129,7 @@ func Calibration(y, p []float64, bins int) CalibrationCurve {
 		for b < bins-1 && v > float64(b+1)*step {
 			b++
 		}
-		sumP[b].add(v)
+		sumP[b].Add(v)
 		sumY[b] += y[i]
 		n[b]++
 	}
@@ -138,7 +140,7 @@ func Calibration(y, p []float64, bins int) CalibrationCurve {
 		}
 		k := float64(n[b])
 		bin := CalibrationBin{Lo: float64(b) * step, Hi: float64(b+1) * step, N: n[b],
-			MeanPrediction: sumP[b].value() / k, Observed: sumY[b] / k, Interval: Wilson(sumY[b], k, 0.95)}
+			MeanPrediction: sumP[b].Value() / k, Observed: sumY[b] / k, Interval: Wilson(sumY[b], k, 0.95)}
 		c.Error += math.Abs(bin.MeanPrediction-bin.Observed) * k / float64(len(y))
 		c.Bins = append(c.Bins, bin)
 	}
@@ -153,12 +155,6 @@ type Interval struct {
 
 // Wilson is the score interval of a share: successes of n (Wilson, JASA 22, 1927). Without trials it is [0, 1].
 func Wilson(successes, n, level float64) Interval {
-	if n == 0 {
-		return Interval{0, 1}
-	}
-	z := normalQuantile((1 + level) / 2)
-	p := successes / n
-	middle := (p + z*z/(2*n)) / (1 + z*z/n)
-	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return Interval{max(middle-half, 0), min(middle+half, 1)}
+	lo, hi := metric.Wilson(successes, n, level)
+	return Interval{lo, hi}
 }

@@ -1,6 +1,10 @@
 package evaluate
 
-import "math"
+import (
+	"math"
+
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
+)
 
 // DeLongResult compares the ROC AUC of two sets of scores for the same rows. Differences are first minus second.
 type DeLongResult struct {
@@ -83,16 +87,16 @@ func placementsOf(y, p []float64) placements {
 	m, n := float64(len(pos)), float64(len(neg))
 	within := midranks(pos)
 	out := placements{positives: make([]float64, len(pos)), negatives: make([]float64, len(neg))}
-	var sum total
+	var sum metric.Sum
 	for i := range pos {
 		out.positives[i] = (all[i] - within[i]) / n
-		sum.add(all[i] - within[i])
+		sum.Add(all[i] - within[i])
 	}
 	within = midranks(neg)
 	for i := range neg {
 		out.negatives[i] = 1 - (all[len(pos)+i]-within[i])/m
 	}
-	out.auc = sum.value() / (m * n)
+	out.auc = sum.Value() / (m * n)
 	if len(pos) == 0 || len(neg) == 0 {
 		out.auc = math.NaN()
 	}
@@ -106,10 +110,10 @@ func covariance(a, b placements) float64 {
 
 // crossed is the sample covariance of the components, with means ma and mb, over their number.
 func crossed(a, b []float64, ma, mb float64) float64 {
-	var sum total
+	var sum metric.Sum
 	for i := range a {
-		sum.add((a[i] - ma) * (b[i] - mb))
+		sum.Add((a[i] - ma) * (b[i] - mb))
 	}
 	n := float64(len(a))
-	return sum.value() / (n - 1) / n
+	return sum.Value() / (n - 1) / n
 }

@@ -1,6 +1,6 @@
-// Package evaluate measures predictions against what came true: metrics with scikit-learn's meaning, curves, slices,
-// and tests of whether one model is better than another on the same rows. It knows predictions and labels as slices of
-// numbers and nothing of models, files or gates.
+// Package evaluate reports on predictions against what came true: the metrics that a task is judged by, curves, slices,
+// and whether one model is better than another on the same rows. What each metric means is package metric's; this one
+// chooses, names and orders. It knows predictions and labels as slices of numbers and nothing of models, files or gates.
 //
 // Slices of unequal length are a defect of the caller and panic. A metric that the rows do not define (ROC AUC of one
 // class, R2 of one row) is left out of the result instead of being given a made-up value; so is one that a NaN
@@ -21,19 +21,22 @@ type Metrics = map[string]float64
 
 // metric names that several tasks share.
 const (
-	accuracy       = "accuracy"
-	logLoss        = "log_loss"
-	auc            = "auc"
-	meanPrediction = "mean_prediction"
-	count          = "n"
+	accuracy         = "accuracy"
+	balancedAccuracy = "balanced_accuracy"
+	matthews         = "mcc"
+	logLoss          = "log_loss"
+	auc              = "auc"
+	meanPrediction   = "mean_prediction"
+	count            = "n"
 )
 
 // names lists the metrics of each task in the order to show them.
 var names = map[learner.Task][]string{
-	learner.Binary: {auc, logLoss, "average_precision", "brier", "calibration_error", "calibration_gap",
-		accuracy, "precision", "recall", "f1", "prevalence", meanPrediction, count},
-	learner.Multiclass: {accuracy, logLoss, auc, "f1_macro", "precision_macro", "recall_macro", "brier", count},
-	learner.Regression: {"rmse", "mae", "r2", "bias", meanPrediction, count},
+	learner.Binary: {auc, logLoss, "average_precision", "ks", "brier", "calibration_error", "calibration_gap",
+		accuracy, balancedAccuracy, "precision", "recall", "specificity", "f1", matthews, "prevalence", meanPrediction, count},
+	learner.Multiclass: {accuracy, balancedAccuracy, logLoss, auc, "f1_macro", "f1_weighted", "precision_macro",
+		"recall_macro", matthews, "brier", "calibration_error", count},
+	learner.Regression: {"rmse", "mae", "median_ae", "mape", "max_error", "r2", "bias", meanPrediction, count},
 }
 
 // MetricNames is the metrics of a task in the order to show them; nil for an unknown task.
@@ -43,7 +46,8 @@ func MetricNames(task learner.Task) []string { return slices.Clone(names[task]) 
 // goodness, such as n or prevalence, and for signed gaps whose best value is 0, it is false.
 func HigherIsBetter(name string) bool {
 	switch name {
-	case accuracy, "precision", "recall", "f1", auc, "average_precision", "f1_macro", "precision_macro", "recall_macro", "r2":
+	case accuracy, balancedAccuracy, "precision", "recall", "specificity", "f1", matthews, auc, "average_precision", "ks",
+		"f1_macro", "f1_weighted", "precision_macro", "recall_macro", "r2":
 		return true
 	}
 	return false
@@ -79,31 +83,10 @@ func sameLength(a, b int) {
 	}
 }
 
-// total is a sum with Neumaier's compensation (ZAMM 54, 1974): its error does not grow with the number of terms.
-type total struct{ sum, lost float64 }
-
-func (t *total) add(v float64) {
-	s := t.sum + v
-	if math.Abs(t.sum) >= math.Abs(v) {
-		t.lost += (t.sum - s) + v
-	} else {
-		t.lost += (v - s) + t.sum
-	}
-	t.sum = s
-}
-
-func (t *total) value() float64 { return t.sum + t.lost }
-
 // ratio is a/b, and 0 when b is 0, as scikit-learn's zero_division=0.
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0
 	}
 	return a / b
-}
-
-// clip keeps a probability off 0 and 1 by float64's machine epsilon, as scikit-learn's log_loss does.
-func clip(p float64) float64 {
-	const eps = 0x1p-52
-	return min(max(p, eps), 1-eps)
 }

@@ -254,7 +254,7 @@ func TestEveryMetricIsListed(t *testing.T) {
 	for task, m := range map[learner.Task]map[string]float64{
 		learner.Binary:     evaluate.Evaluate(learner.Binary, y, p, .5),
 		learner.Multiclass: evaluate.Evaluate(learner.Multiclass, []float64{0, 1}, []float64{.2, .8, .3, .7}, 0),
-		learner.Regression: evaluate.Evaluate(learner.Regression, y, p, 0),
+		learner.Regression: evaluate.Evaluate(learner.Regression, []float64{1, 2, 3, 4}, p, 0),
 	} {
 		listed := evaluate.MetricNames(task)
 		for name := range m {
@@ -268,6 +268,16 @@ func TestEveryMetricIsListed(t *testing.T) {
 	}
 	if !evaluate.HigherIsBetter("auc") || evaluate.HigherIsBetter("log_loss") {
 		t.Error("auc is better when higher, log loss when lower")
+	}
+}
+
+// The error in per cent says nothing about values around 0: it is then left out.
+func TestPercentErrorOfZero(t *testing.T) {
+	if v, ok := evaluate.Regression([]float64{0, 1}, []float64{1, 1})["mape"]; ok {
+		t.Errorf("mape is %v", v)
+	}
+	if v := evaluate.Regression([]float64{2, 4}, []float64{1, 5})["mape"]; v != 0.375 {
+		t.Errorf("mape is %v, not the mean of 1/2 and 1/4", v)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/compare"
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 	"github.com/trimtab-ml/trimtab/engine/evaluate/tail"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/shard"
@@ -69,10 +70,10 @@ func RowLosses(task learner.Task, y, p []float64) []float64 {
 	for i, v := range y {
 		switch task {
 		case learner.Binary:
-			out[i] = logLossOf(v, p[i])
+			out[i] = metric.RowLogLoss(v, p[i])
 		case learner.Multiclass:
 			k := len(p) / len(y)
-			out[i] = -math.Log(clip(p[i*k+int(v)]))
+			out[i] = -math.Log(metric.Clip(p[i*k+int(v)]))
 		default:
 			out[i] = (p[i] - v) * (p[i] - v)
 		}

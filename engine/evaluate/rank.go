@@ -4,85 +4,20 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 )
-
-// ranking is the rows by falling probability, rows of equal probability taken together: after step i, which decides
-// all rows with probability at least score[i] positive, tp[i] positives and fp[i] negatives have been caught.
-type ranking struct {
-	score    []float64
-	tp, fp   []float64
-	pos, neg float64
-}
-
-func rank(y, p []float64) ranking {
-	type row struct{ p, y float64 }
-	rows := make([]row, len(y))
-	for i := range y {
-		rows[i] = row{p[i], y[i]}
-	}
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(b.p, a.p) })
-	var r ranking
-	for i, v := range rows {
-		if math.IsNaN(v.p) {
-			return ranking{}
-		}
-		if v.y == 1 {
-			r.pos++
-		} else {
-			r.neg++
-		}
-		if i+1 == len(rows) || rows[i+1].p != v.p {
-			r.score = append(r.score, v.p)
-			r.tp = append(r.tp, r.pos)
-			r.fp = append(r.fp, r.neg)
-		}
-	}
-	return r
-}
-
-// auc is the area under the ROC curve by trapezoids: the probability that a positive outranks a negative, ties
-// counting one half. NaN when a class is missing.
-func (r ranking) auc() float64 {
-	if r.pos == 0 || r.neg == 0 {
-		return math.NaN()
-	}
-	var area total // in half pairs, which are whole numbers
-	var tp, fp float64
-	for i := range r.score {
-		area.add((r.fp[i] - fp) * (r.tp[i] + tp))
-		tp, fp = r.tp[i], r.fp[i]
-	}
-	return area.value() / (2 * r.pos * r.neg)
-}
-
-// averagePrecision is the sum of precision times growth of recall, without interpolation. NaN without a positive row.
-func (r ranking) averagePrecision() float64 {
-	if r.pos == 0 {
-		return math.NaN()
-	}
-	var sum total
-	var tp float64
-	for i := range r.score {
-		sum.add((r.tp[i] - tp) / r.pos * (r.tp[i] / (r.tp[i] + r.fp[i])))
-		tp = r.tp[i]
-	}
-	return sum.value()
-}
 
 // AUC is the area under the ROC curve; NaN when the labels are all alike.
 func AUC(y, p []float64) float64 {
 	sameLength(len(y), len(p))
-	return rank(y, p).auc()
+	return metric.NewSweep(y, p, nil).AUC().Value
 }
 
 // LogLoss is the mean log loss of binary probabilities, kept off 0 and 1 by machine epsilon; NaN without rows.
 func LogLoss(y, p []float64) float64 {
 	sameLength(len(y), len(p))
-	var sum total
-	for i, v := range y {
-		sum.add(logLossOf(v, p[i]))
-	}
-	return sum.value() / float64(len(y))
+	return metric.BinaryLogLoss(y, p, nil).Value
 }
 
 // midranks is the rank of each value, from 1, with the mean rank for equal values.
@@ -118,17 +53,17 @@ func Spearman(a, b []float64) (rho, lo, hi float64) {
 	}
 	ra, rb := midranks(a), midranks(b)
 	mean := (n + 1) / 2
-	var ab, aa, bb total
+	var ab, aa, bb metric.Sum
 	for i := range ra {
 		x, y := ra[i]-mean, rb[i]-mean
-		ab.add(x * y)
-		aa.add(x * x)
-		bb.add(y * y)
+		ab.Add(x * y)
+		aa.Add(x * x)
+		bb.Add(y * y)
 	}
-	if aa.value() == 0 || bb.value() == 0 {
+	if aa.Value() == 0 || bb.Value() == 0 {
 		return 0, -1, 1
 	}
-	rho = ab.value() / math.Sqrt(aa.value()*bb.value())
+	rho = ab.Value() / math.Sqrt(aa.Value()*bb.Value())
 	rho = min(max(rho, -1), 1)
 	z := math.Atanh(rho)
 	half := normalQuantile(0.975) * math.Sqrt((1+rho*rho/2)/(n-3))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
@@ -149,12 +150,12 @@ func Intervals(task learner.Task, y, p []float64, threshold float64) map[string]
 		if a, lo, hi := AUCInterval(y, p, 0.95); !math.IsNaN(a) {
 			out[auc] = Interval{lo, hi}
 		}
-		meanInterval(out, logLoss, len(y), func(i int) float64 { return logLossOf(y[i], p[i]) })
+		meanInterval(out, logLoss, len(y), func(i int) float64 { return metric.RowLogLoss(y[i], p[i]) })
 		meanInterval(out, "brier", len(y), func(i int) float64 { return (p[i] - y[i]) * (p[i] - y[i]) })
 	case learner.Multiclass:
 		k := len(p) / len(y)
 		out[accuracy] = Wilson(math.Round(Multiclass(y, p, k)[accuracy]*n), n, 0.95)
-		meanInterval(out, logLoss, len(y), func(i int) float64 { return -math.Log(clip(p[i*k+int(y[i])])) })
+		meanInterval(out, logLoss, len(y), func(i int) float64 { return -math.Log(metric.Clip(p[i*k+int(y[i])])) })
 	case learner.Regression:
 		meanInterval(out, "mae", len(y), func(i int) float64 { return math.Abs(p[i] - y[i]) })
 		meanInterval(out, "bias", len(y), func(i int) float64 { return p[i] - y[i] })
@@ -167,15 +168,15 @@ func meanInterval(out map[string]Interval, name string, n int, value func(i int)
 	if n < 2 {
 		return
 	}
-	var sum, square total
+	var sum, square metric.Sum
 	for i := range n {
-		sum.add(value(i))
+		sum.Add(value(i))
 	}
-	mean := sum.value() / float64(n)
+	mean := sum.Value() / float64(n)
 	for i := range n {
-		square.add((value(i) - mean) * (value(i) - mean))
+		square.Add((value(i) - mean) * (value(i) - mean))
 	}
-	half := normalQuantile(0.975) * math.Sqrt(square.value()/float64(n-1)/float64(n))
+	half := normalQuantile(0.975) * math.Sqrt(square.Value()/float64(n-1)/float64(n))
 	if !math.IsNaN(half) && !math.IsInf(half, 0) {
 		out[name] = Interval{mean - half, mean + half}
 	}

@@ -1,7 +1,6 @@
 package metric
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -18,25 +17,38 @@ type Sweep struct {
 // The weights are added one by one in the order of scikit-learn, so that curves drop the same points.
 func NewSweep(y, score, w []float64) *Sweep {
 	same(len(y), len(score), w)
-	order := make([]int32, 0, len(y))
-	for i := range y {
-		if math.IsNaN(score[i]) {
+	// The order of equal scores is that of the rows, so that weights are added in one order only.
+	type entry struct {
+		score float64
+		row   int
+	}
+	order := make([]entry, 0, len(y))
+	for i, v := range score {
+		if math.IsNaN(v) {
 			return &Sweep{}
 		}
 		if weight(w, i) != 0 {
-			order = append(order, int32(i))
+			order = append(order, entry{v, i})
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(score[b], score[a]) })
-	s := &Sweep{}
-	for at, i := range order {
-		if y[i] == 1 {
-			s.Positive += weight(w, int(i))
-		} else {
-			s.Negative += weight(w, int(i))
+	slices.SortFunc(order, func(a, b entry) int {
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
 		}
-		if at+1 == len(order) || score[order[at+1]] != score[i] {
-			s.Threshold = append(s.Threshold, score[i])
+		return a.row - b.row
+	})
+	s := &Sweep{}
+	for at, e := range order {
+		if y[e.row] == 1 {
+			s.Positive += weight(w, e.row)
+		} else {
+			s.Negative += weight(w, e.row)
+		}
+		if at+1 == len(order) || order[at+1].score != e.score {
+			s.Threshold = append(s.Threshold, e.score)
 			s.TP = append(s.TP, s.Positive)
 			s.FP = append(s.FP, s.Negative)
 		}

@@ -1,6 +1,6 @@
 """Writes golden.json: what scikit-learn and scipy say about small sets of labels and predictions.
 
-Run with: python3 -m venv v && v/bin/pip install scikit-learn==1.9.1 scipy==1.17.1 numpy==2.4.6 && v/bin/python golden.py
+Run with: .cache/oracle/bin/python engine/evaluate/testdata/golden.py   (`make oracle` builds the environment: scikit-learn 1.9.1, scipy 1.17.1)
 DeLong has no reference in these libraries: it is computed here from the definition of the 1988 paper, by all pairs.
 """
 
@@ -29,11 +29,16 @@ def binary(y, p, threshold):
         "f1": metrics.f1_score(y, d, zero_division=0),
         "log_loss": metrics.log_loss(y, p, labels=[0, 1]),
         "brier": metrics.brier_score_loss(y, p, labels=[0, 1]) if len(set(y)) > 1 else float(np.mean((p - y) ** 2)),
+        "balanced_accuracy": metrics.balanced_accuracy_score(y, d),
+        "specificity": metrics.recall_score(y, d, pos_label=0, zero_division=0),
+        "mcc": metrics.matthews_corrcoef(y, d),
         "prevalence": float(np.mean(y)),
         "mean_prediction": float(np.mean(p)),
     }
     if len(set(y)) > 1:
         out["auc"] = metrics.roc_auc_score(y, p)
+        fpr, tpr, _ = metrics.roc_curve(y, p, drop_intermediate=False)
+        out["ks"] = np.max(tpr - fpr, initial=0) if np.max(tpr - fpr) >= np.max(fpr - tpr) else np.max(fpr - tpr)
     if sum(y) > 0:
         out["average_precision"] = metrics.average_precision_score(y, p)
     observed, mean = calibration_curve(y, p, n_bins=10) if len(set(y)) > 1 else (None, None)
@@ -93,6 +98,9 @@ for i in range(12):
         "recall_macro": metrics.recall_score(y, d, average="macro", zero_division=0),
         "log_loss": metrics.log_loss(y, p, labels=list(range(k))),
         "brier": float(np.mean(np.sum((p - np.eye(k)[y]) ** 2, axis=1))),
+        "balanced_accuracy": metrics.balanced_accuracy_score(y, d),
+        "f1_weighted": metrics.f1_score(y, d, average="weighted", zero_division=0),
+        "mcc": metrics.matthews_corrcoef(y, d),
     }
     if len(set(y)) == k:
         want["auc"] = metrics.roc_auc_score(y, p[:, 1]) if k == 2 else metrics.roc_auc_score(y, p, multi_class="ovr")
@@ -112,6 +120,9 @@ for y, p in [(rng.normal(size=30) * 10 + 100, rng.normal(size=30) * 10 + 100) fo
                 "rmse": float(np.sqrt(metrics.mean_squared_error(y, p))),
                 "r2": metrics.r2_score(y, p),
                 "bias": float(np.mean(p - y)),
+                "median_ae": metrics.median_absolute_error(y, p),
+                "mape": metrics.mean_absolute_percentage_error(y, p),
+                "max_error": metrics.max_error(y, p),
             },
         }
     )
