@@ -311,7 +311,8 @@ func TestSpecIsWrittenInAnyWay(t *testing.T) {
 func TestImpossibleSpecsAreInvalid(t *testing.T) {
 	for _, text := range []string{"", "fold", "kfold k=1", "kfold k=-2", "kfold seed=1", "kfold gap=3", "kfold x=1", "kfold 7", "shuffle test_size=1.5",
 		"shuffle test_size=-1", "shuffle test_size=120%", "purged purge=x", "purged purge=3 end=e time=t", "combinatorial k=3 p=3", "kfold seed=-1",
-		"time_series max_train=-1", "kfold seed=4294967296", "leave_p_out p=-1", "stratified k=2.5", "kfold repeats=-1", "1"} {
+		"time_series max_train=-1", "kfold seed=4294967296", "leave_p_out p=-1", "stratified k=2.5", "kfold repeats=-1", "1",
+		"shuffle test_size=0.3 train_size=0.8"} {
 		if _, err := folds.Parse(text); !invalid(err) {
 			t.Errorf("%q: %v", text, err)
 		}

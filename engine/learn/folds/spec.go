@@ -230,6 +230,8 @@ func (s Spec) check() error {
 		return fault.New(fault.Invalid, "a seed has no effect without shuffling").WithHint("add shuffle: true, or leave the seed out")
 	case !valid(s.TestSize) || !valid(s.TrainSize) || !valid(s.Embargo):
 		return fault.New(fault.Invalid, "a size is a share below 1 or a whole number of rows")
+	case s.TestSize < 1 && s.TrainSize < 1 && s.TestSize+s.TrainSize > 1:
+		return fault.New(fault.Invalid, "test_size %v and train_size %v are more than all rows", s.TestSize, s.TrainSize)
 	case !(s.Purge >= 0) || math.IsInf(float64(s.Purge), 1):
 		return fault.New(fault.Invalid, "purge is a length of time, not %v", s.Purge)
 	case s.Purge != 0 && s.End != "":
