@@ -15,6 +15,8 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/leak"
+	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/engine/onnx"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
@@ -134,7 +136,11 @@ type build struct {
 type fit struct {
 	fitted *recipe.Fitted
 	model  learn.Model
+	alarms []leak.Alarm // of the features; of the fit that is judged only
 }
+
+// phaseTrain is the fit that is judged.
+const phaseTrain = "train"
 
 func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	m := b.p.File.Model
@@ -152,7 +158,11 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	judged, err := b.fit(ctx, train, "train")
+	validated, err := b.crossValidate(ctx, train)
+	if err != nil {
+		return nil, err
+	}
+	judged, err := b.fit(ctx, train, phaseTrain)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +174,10 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	ev, err := b.judge(ctx, v, held, test)
 	if err != nil {
 		return nil, err
+	}
+	ev.Folds, ev.Alarms = validated, judged.alarms
+	if blend, ok := judged.model.(*preset.Model); ok {
+		ev.Members = blend.Report.Scores
 	}
 	released, rows := judged, train
 	if m.Split.Refit && v.State != registry.Refused {
@@ -204,6 +218,11 @@ func (b *build) judge(ctx context.Context, v *registry.Version, held *registry.H
 		v.Metrics[name] = measure.Value
 	}
 	var err error
+	if fairness := b.p.File.Evaluate.Fairness; fairness != nil {
+		if ev.Fairness, err = registry.JudgeGroups(held, v.Threshold, fairness.Groups, fairness.Cross, fairness.MinSize); err != nil {
+			return nil, err
+		}
+	}
 	if ev.Comparison, err = b.compare(ctx, held, test, v.Threshold); err != nil {
 		return nil, err
 	}
@@ -292,17 +311,20 @@ func (b *build) fit(ctx context.Context, f *frame, phase string) (*fit, error) {
 		return nil, err
 	}
 	model, err := b.learner.Fit(ctx, learn.Set{X: matrix, Y: y}, learn.Task(sig.Task), len(sig.Classes), learn.Options{Workers: b.workers, Seed: defaultSeed,
-		Progress: func(done, total int, loss float64) {
-			b.progress(int64(done), int64(total), "rounds", phase)
-			if phase == "train" {
-				// A point that can't be written must not end the training; the run's final metrics are stored apart.
-				_ = b.runs.Log(b.run.ID, "train_loss", int64(done), time.Now(), loss)
+		Progress: func(done, total int, _ float64) { b.progress(int64(done), int64(total), "rounds", phase) },
+		Curve: func(done, _ int, train, valid float64) {
+			if phase == phaseTrain {
+				b.logCurve(done, train, valid)
 			}
 		}})
 	if err != nil {
 		return nil, err
 	}
-	return &fit{fitted: fitted, model: model}, nil
+	m := &fit{fitted: fitted, model: model}
+	if phase == phaseTrain {
+		m.alarms = leak.Check(matrix, y, learn.Task(sig.Task), len(sig.Classes))
+	}
+	return m, nil
 }
 
 // classes is what target encoding needs to know: 0 for numbers, 2 for a binary task, the number of classes else.
@@ -441,6 +463,9 @@ func (b *build) pack(ctx context.Context, v *registry.Version, m *fit, rows *fra
 	}
 	v.GoldenRows = len(golden.Rows)
 	v.Importance = importance(m, &rows.signature)
+	if err := b.keep(ctx, importanceArtifact, v.Importance); err != nil {
+		return err
+	}
 	v.Files, v.Digest, err = b.models.Save(ctx, pkg, golden, ev)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/folds"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/duck"
@@ -31,7 +32,7 @@ const (
 type frame struct {
 	signature registry.Signature
 	inputs    *table.Table // columns of signature.Inputs
-	slices    *table.Table // columns that the evaluation is cut by
+	slices    *table.Table // columns that the evaluation is cut and grouped by
 	at        []int64      // µs; nil when the dataset has no time
 	y         []float64
 	served    int
@@ -139,7 +140,7 @@ func (s *Service) load(ctx context.Context, p *project.Project, src *sources, as
 		inputs.Add(t.Column(f.signature.Inputs[i].Name).Take(keep))
 	}
 	inputs.Rows, cut.Rows = len(keep), len(keep)
-	for _, name := range p.File.Evaluate.Slices {
+	for _, name := range sideColumns(p) {
 		if c := t.Column(name); c != nil {
 			cut.Add(c.Take(keep))
 		}
@@ -280,7 +281,7 @@ func (s *Service) frameSQL(ctx context.Context, p *project.Project, src *sources
 	add(sig.Time)
 	add(sig.Key...)
 	add(label.Columns()...)
-	for _, name := range p.File.Evaluate.Slices {
+	for _, name := range sideColumns(p) {
 		if schema[name] {
 			add(name)
 		}
@@ -340,6 +341,20 @@ func (s *Service) frameSQL(ctx context.Context, p *project.Project, src *sources
 		order = strings.Join(append(keys, servedColumn), ", ")
 	}
 	return "SELECT * FROM (" + query + ") ORDER BY " + order, nil
+}
+
+// sideColumns are the columns, beside inputs and label, that judging needs: of slices, of groups, and of cross-validation.
+func sideColumns(p *project.Project) []string {
+	e := p.File.Evaluate
+	out := slices.Clone(e.Slices)
+	if e.Fairness != nil {
+		out = append(out, e.Fairness.Groups...)
+	}
+	if spec, err := folds.Parse(e.CV); err == nil {
+		out = append(out, spec.Groups, spec.Time, spec.End, spec.Fold)
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(name string) bool { return name == "" })
 }
 
 // isKey tells whether the dataset's key, which its contract keeps unique, is what the view is looked up by.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -49,9 +50,7 @@ var unbuilt = map[string]string{
 	"features.*.sql":     "use from and select",
 	"features.*.online":  "send the joined columns with the request",
 	"features.*.ttl":     "use max_age",
-	"evaluate.fairness":  "slices show the metrics by group",
 	"evaluate.explain":   "",
-	"evaluate.cv":        "use split",
 	"deploy.shadow":      "use strategy: canary",
 	"deploy.replicas":    "",
 	"deploy.resources":   "",
@@ -483,6 +482,12 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 			d.decode(n.items[i], reflect.ValueOf(&t.Learner).Elem(), at)
 			if len(d.faults.list) == before {
 				d.checkEnum(f, reflect.ValueOf(t.Learner), n.items[i], at)
+			}
+			continue
+		case "preset":
+			d.decode(n.items[i], reflect.ValueOf(&t.Learner).Elem(), at)
+			if t.Learner != "" && !slices.Contains(learn.Presets(), t.Learner) {
+				d.faults.add(fault.New(fault.Invalid, "%s cannot be %s", at, n.items[i].describe()).At(n.items[i].pos).WithHint("%s", meantValue(t.Learner, learn.Presets())))
 			}
 			continue
 		case "run":

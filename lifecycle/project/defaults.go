@@ -60,6 +60,9 @@ func (f *File) fillDefaults() {
 	if f.Model != nil && f.Evaluate.Threshold == 0 {
 		f.Evaluate.Threshold = 0.5
 	}
+	if fair := f.Evaluate.Fairness; fair != nil && fair.MinSize == 0 {
+		fair.MinSize = 50
+	}
 	if d := f.Deploy; d != nil {
 		if f.Model != nil {
 			fill(&d.Name, f.Model.Name)

@@ -190,6 +190,20 @@ type Evaluate struct {
 	Slices []string `json:"slices,omitempty"`
 	// Gates are conditions (CEL) over metric names and champion.NAME.
 	Gates []string `json:"gates,omitempty"`
+	// CV cross-validates on the training rows before the fit: a kind of split and its settings, e.g. stratified k=5 repeats=3 seed=1 or time_series k=5 gap=24. Its folds, and each metric in each of them, are kept with the run.
+	CV string `json:"cv,omitempty"`
+	// Fairness measures the gaps between groups of the judging rows.
+	Fairness *Fairness `json:"fairness,omitempty"`
+}
+
+// Fairness is which groups are compared.
+type Fairness struct {
+	// Groups are the columns whose values are the groups.
+	Groups []string `json:"groups" required:"true"`
+	// Cross compares the combinations of the columns' values too.
+	Cross bool `json:"cross,omitempty"`
+	// MinSize is the rows that a group needs to count.
+	MinSize int `json:"min_size,omitempty" default:"50"`
 }
 
 // Deploy is how a version reaches traffic.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/folds"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/infra/exec"
 )
@@ -235,9 +236,37 @@ func (c *checker) evaluate(e Evaluate) {
 			c.faults.add(notBuilt("slicing by the expression "+s, "slice by a column", c.at(path)))
 		}
 	}
+	c.crossValidation(e.CV)
+	if f := e.Fairness; f != nil {
+		c.unique("evaluate.fairness.groups", "column", f.Groups)
+		if _, there := c.nodes["evaluate.fairness.groups"]; there && len(f.Groups) == 0 {
+			c.faulty("evaluate.fairness.groups", "evaluate.fairness names no groups").WithHint("write groups: [sex]")
+		}
+		if f.MinSize < 1 {
+			c.faulty("evaluate.fairness.min_size", "a group of %d rows cannot be", f.MinSize).WithHint("write a number of rows, e.g. 50")
+		}
+	}
 	c.unique("evaluate.gates", "gate", e.Gates)
 	for i, g := range e.Gates {
 		c.condition(fmt.Sprintf("evaluate.gates[%d]", i), g, Metrics, true)
+	}
+}
+
+// crossValidation asks the splitter whether it can do what is asked.
+func (c *checker) crossValidation(cv string) {
+	if cv == "" {
+		return
+	}
+	spec, err := folds.Parse(cv)
+	if err != nil {
+		c.inText("evaluate.cv", err)
+		return
+	}
+	if spec.Kind == folds.CombinatorialPurge || spec.Kind == folds.LeavePOut || spec.Kind == folds.LeaveOneOut {
+		c.faulty("evaluate.cv", "%s fits the model too many times", spec.Kind).WithHint("use kfold, stratified, group, time_series or purged")
+	}
+	if c.file.Model != nil && c.file.Model.Train.Run != "" {
+		c.faulty("evaluate.cv", "cv belongs to a learner: a program is run once, on the training rows").WithHint("remove cv, or cross-validate in the program")
 	}
 }
 

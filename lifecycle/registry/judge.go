@@ -100,6 +100,7 @@ func Compare(h *Held, champion []float64, version int, threshold, championThresh
 			c.Differences[name] = Measure{Value: v - w, N: int64(len(h.Y))}
 		}
 	}
+	c.Tests = against(h, champion, threshold, championThreshold, seed)
 	if h.Task == learn.Multiclass || len(h.Y) == 0 {
 		return c
 	}

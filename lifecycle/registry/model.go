@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate"
+	"github.com/trimtab-ml/trimtab/engine/evaluate/fair"
+	"github.com/trimtab-ml/trimtab/engine/learn/leak"
+	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
 )
 
@@ -145,6 +148,34 @@ type Evaluation struct {
 	Confusion   *evaluate.ConfusionMatrix  `json:"confusion,omitempty"`
 	Slices      []Slice                    `json:"slices"`
 	Comparison  *Comparison                `json:"comparison,omitempty"`
+	Fairness    []Fairness                 `json:"fairness,omitempty"`
+	Folds       *Folds                     `json:"folds,omitempty"`
+	Alarms      []leak.Alarm               `json:"alarms,omitempty"`  // of training columns that know the label too well
+	Members     []preset.Score             `json:"members,omitempty"` // of a preset, beside its baselines, on rows held out of training
+}
+
+// Fairness is how groups of rows were treated: by the values of one column, or by the combinations of two.
+type Fairness struct {
+	Columns    []string               `json:"columns"`
+	Binary     *fair.BinaryReport     `json:"binary,omitempty"`
+	Regression *fair.RegressionReport `json:"regression,omitempty"`
+}
+
+// Folds is a cross-validation on the training rows.
+type Folds struct {
+	Split    string            `json:"split"` // as the file has it
+	Count    int               `json:"count"`
+	Digest   string            `json:"digest"`   // of which row was in which fold
+	Artifact string            `json:"artifact"` // of the run: the fold of every row
+	Metrics  map[string]Spread `json:"metrics"`
+	Notes    []string          `json:"notes,omitempty"`
+}
+
+// Spread is a metric over the folds.
+type Spread struct {
+	Mean   float64   `json:"mean"`
+	SD     float64   `json:"sd"`
+	Values []float64 `json:"values"`
 }
 
 // Slice is one value of a column, judged by itself. Small says that n is too low to judge.
@@ -165,6 +196,17 @@ type Comparison struct {
 	Incumbent   map[string]float64 `json:"incumbent"`
 	Differences map[string]Measure `json:"differences"` // challenger minus champion
 	DeLongP     *float64           `json:"delong_p,omitempty"`
+	Tests       []Test             `json:"tests,omitempty"`
+}
+
+// Test is one statistical test of challenger against champion on the same rows.
+type Test struct {
+	Name       string   `json:"name"`
+	Of         string   `json:"of"`                   // the metric it is about
+	Difference *float64 `json:"difference,omitempty"` // challenger minus champion
+	Lo         *float64 `json:"lo,omitempty"`
+	Hi         *float64 `json:"hi,omitempty"`
+	P          *float64 `json:"p,omitempty"`
 }
 
 // Move is one change of an alias.

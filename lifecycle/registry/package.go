@@ -123,10 +123,15 @@ func (s *Service) Save(ctx context.Context, p *Package, golden *Golden, ev *Eval
 		return nil, "", fmt.Errorf("encode model: %w", err)
 	}
 	graph, err := onnx.Export(p.inputs(), p.Fitted, p.Learned, map[string]string{"trimtab.model": p.Model, "trimtab.label": p.Signature.Label, onnx.Threshold: strconv.FormatFloat(p.Threshold, 'g', -1, 64)})
-	if err != nil {
+	contents := map[string][]byte{fileModel: model}
+	switch {
+	case err == nil:
+		contents[fileONNX], contents[fileMLmodel], contents[fileNeeds] = graph, mlmodel(p), []byte(requirements)
+	case fault.Is(err, fault.NotSupported):
+		// A model without an ONNX form is served by Trimtab alone: no MLmodel claims otherwise.
+	default:
 		return nil, "", fmt.Errorf("export to ONNX: %w", err)
 	}
-	contents := map[string][]byte{fileModel: model, fileONNX: graph, fileMLmodel: mlmodel(p), fileNeeds: []byte(requirements)}
 	for name, v := range map[string]any{fileSignature: p.Signature, fileRecipe: p.Fitted, fileGolden: golden, fileReference: p.Reference, fileEvaluation: ev} {
 		if contents[name], err = json.Marshal(v); err != nil {
 			return nil, "", fmt.Errorf("encode %s: %w", name, err)
