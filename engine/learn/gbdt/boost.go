@@ -110,7 +110,7 @@ func (b *booster) run(ctx context.Context) (*tree.Model, error) {
 		if err := b.round(b.first+done, bag); err != nil {
 			return nil, err
 		}
-		if b.valid != nil {
+		if b.valid != nil && (told || b.Patience > 0) {
 			if v := b.valid.measure(b.first + done + 1); v < best-b.MinDelta || math.IsInf(best, 1) && v == v {
 				best, b.best = v, done+1
 			} else if b.Patience > 0 && done+1-b.best >= b.Patience {

@@ -104,6 +104,7 @@ func newMargins(rows int, base []float64, average bool) margins {
 // add adds a tree for the rows of x.
 func (m *margins) add(t *tree.Tree, x *table.Matrix, workers int) {
 	k := len(m.base)
+	numeric := t.Set == nil
 	shard.Run(workers, shard.Blocks(x.Rows, lossBlock), func(_, b int) {
 		lo, hi := shard.Bounds(b, x.Rows, lossBlock)
 		for i := lo; i < hi; i++ {
@@ -111,7 +112,11 @@ func (m *margins) add(t *tree.Tree, x *table.Matrix, workers int) {
 			n := int32(0)
 			for t.Feature[n] != tree.Leaf {
 				f := row[t.Feature[n]]
-				if t.GoesLeft(n, float64(f), f != f) {
+				left := float64(f) <= t.Threshold[n] || f != f && t.MissingLeft[n]
+				if !numeric {
+					left = t.GoesLeft(n, float64(f), f != f)
+				}
+				if left {
 					n = t.Left[n]
 				} else {
 					n = t.Right[n]
