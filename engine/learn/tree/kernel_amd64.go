@@ -11,6 +11,9 @@ var levels = func() []string {
 	l := []string{"scalar"}
 	if cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT && cpu.X86.HasBMI1 {
 		l = append(l, "avx2")
+		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
+			l = append(l, "avx512")
+		}
 	}
 	return l
 }()
@@ -42,6 +45,11 @@ func rank32AVX2(ranks *uint8, table, data *float32, stride, n int) (nan bool)
 //
 //go:noescape
 func rank64AVX2(ranks *uint8, table, data *float64, stride, n int) (nan bool)
+
+// scoreTreesAVX512 is scoreTrees of n > 0 trees and groups * 64 rows. It reads 64 values from the first of each tree on.
+//
+//go:noescape
+func scoreTreesAVX512(s *scratch, trees *slicedTree, n int, nodes *slicedNode, values *float64, groups int)
 
 func fillRanks[T float32 | float64](ranks *[block]uint8, t rankTable[T], data []T, width, rows int) bool {
 	if level > 0 {
@@ -79,6 +87,10 @@ func (s *scratch) scoreTrees(p *part, rows int) {
 	var first *slicedNode
 	if len(p.nodes) > 0 {
 		first = &p.nodes[0]
+	}
+	if level == 2 {
+		scoreTreesAVX512(s, &p.trees[0], len(p.trees), first, &p.values[0], (rows+63)/64)
+		return
 	}
 	scoreTreesAVX2(s, &p.trees[0], len(p.trees), first, &p.values[0], (rows+31)/32)
 }

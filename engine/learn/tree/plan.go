@@ -110,7 +110,7 @@ type part struct {
 	sets   []setCut
 	trees  []slicedTree
 	nodes  []slicedNode
-	values []float64 // of the leaves, tree by tree
+	values []float64 // of the leaves, tree by tree, then 64 that may be read and are not used
 }
 
 // cutRun is the cuts of one byte column: a row goes right when its rank is above cuts[i].
@@ -307,6 +307,7 @@ func (b *planner) group(first int, leaves []int) int {
 	for i := first; i < last; i++ {
 		keys = p.slice(&b.e.Trees[i], leaves[i], keys, b.index)
 	}
+	p.values = append(p.values, make([]float64, 64)...)
 	b.parts = append(b.parts, p)
 	return last
 }
