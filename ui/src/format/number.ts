@@ -74,6 +74,7 @@ export function bytes(value: number | null | undefined): string {
 const metricNames: Record<string, string> = {
   auc: 'AUC',
   average_precision: 'Avg. precision',
+  ks: 'KS distance',
   log_loss: 'Log loss',
   brier: 'Brier',
   calibration_error: 'Calibration error',
@@ -82,10 +83,19 @@ const metricNames: Record<string, string> = {
   precision: 'Precision',
   recall: 'Recall',
   accuracy: 'Accuracy',
+  balanced_accuracy: 'Balanced accuracy',
+  specificity: 'Specificity',
+  mcc: 'MCC',
   prevalence: 'Actual share',
   mean_prediction: 'Mean prediction',
-  macro_f1: 'Macro F1',
+  f1_macro: 'Macro F1',
+  f1_weighted: 'Weighted F1',
+  precision_macro: 'Macro precision',
+  recall_macro: 'Macro recall',
   mae: 'MAE',
+  median_ae: 'Median AE',
+  mape: 'MAPE',
+  max_error: 'Max. error',
   rmse: 'RMSE',
   r2: 'R²',
   bias: 'Bias',
@@ -99,7 +109,7 @@ export function metricName(key: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-const lower = new Set(['log_loss', 'brier', 'calibration_error', 'mae', 'rmse']);
+const lower = new Set(['log_loss', 'brier', 'calibration_error', 'mae', 'median_ae', 'mape', 'rmse']);
 const aimZero = new Set(['calibration_gap', 'bias']);
 const neutral = new Set(['n', 'prevalence', 'mean_prediction']);
 

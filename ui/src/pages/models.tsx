@@ -202,8 +202,8 @@ function Lineage({ version: v, deployment, state }: { version: VersionDetail; de
 
 const shownMetrics: Record<string, string[]> = {
   binary: ['auc', 'average_precision', 'log_loss', 'brier', 'calibration_error', 'f1', 'recall'],
-  multiclass: ['accuracy', 'macro_f1', 'log_loss', 'auc'],
-  regression: ['rmse', 'mae', 'r2', 'bias'],
+  multiclass: ['accuracy', 'balanced_accuracy', 'f1_macro', 'mcc', 'log_loss', 'auc'],
+  regression: ['rmse', 'mae', 'median_ae', 'mape', 'r2', 'bias'],
 };
 
 /** Coloured only when the interval of the difference leaves zero out. */
