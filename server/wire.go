@@ -211,6 +211,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterCollect(p.router, collector, runs)
 	native.RegisterImport(p.router, runs)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
+	native.RegisterExplanations(p.router, serving, models)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterDeployments(p.router, serving, truth, projects.Seen, func(name string) time.Time { return projects.Clock(name).Now() }, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterRollouts(p.router, rollouts, serving)

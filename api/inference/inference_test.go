@@ -15,6 +15,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/inference"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
@@ -31,14 +32,28 @@ type model struct {
 	outputs int
 }
 
-func (m model) Outputs() int { return m.outputs }
+func (m model) Kind() string  { return "tenths" }
+func (m model) Features() int { return 2 }
+func (m model) Outputs() int  { return m.outputs }
 func (m model) PredictRow(x []float32, dst []float64) {
 	for k := range dst {
 		dst[k] = float64(x[0]) / 10 / float64(k+1)
 	}
 }
 
-// loader makes version 1 binary, 2 multiclass and 3 a regression.
+// stump is 3/4 of the training rows at a temp of 5 or less and a margin of -1/2, and the rest at 3/2.
+func stump() learn.Model {
+	t := tree.Tree{}
+	t.Add(0, 5, true, 0, 1, 4)
+	t.Left[0], t.Right[0] = t.Add(tree.Leaf, 0, false, -1, 0, 3), t.Add(tree.Leaf, 0, false, 1, 0, 1)
+	m, err := tree.NewModel("gbdt", learn.Binary, tree.Ensemble{Features: 2, Base: []float64{0.5}, Trees: []tree.Tree{t}, Link: tree.Logistic, Scale: 1, Single: true})
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// loader makes version 1 binary, 2 multiclass, 3 a regression and 4 a binary one of trees.
 type loader struct{}
 
 func (loader) LoadPackage(_ context.Context, name string, version int) (*serve.Package, error) {
@@ -60,7 +75,11 @@ func (loader) LoadPackage(_ context.Context, name string, version int) (*serve.P
 	case 3:
 		sig.Task = "regression"
 	}
-	return &serve.Package{Model: name, Version: version, Signature: sig, Fitted: fitted, Learned: model{outputs: outputs}, Threshold: 0.5}, nil
+	p := &serve.Package{Model: name, Version: version, Signature: sig, Fitted: fitted, Learned: model{outputs: outputs}, Threshold: 0.5}
+	if version == 4 {
+		p.Learned = stump()
+	}
+	return p, nil
 }
 
 type recorder struct{ recs []serve.Prediction }
@@ -82,7 +101,7 @@ func door(t testing.TB, log serve.Recorder) http.Handler {
 	t.Cleanup(func() { must(t, db.Close()) })
 	s := serve.New(serve.Config{DB: db, Loader: loader{}, Recorder: log, Clock: func(string) clock.Clock { return clock.Wall{} }, Log: slog.New(slog.DiscardHandler)})
 	must(t, s.Start(t.Context()))
-	for i, name := range []string{"binary", "classes", "value", "empty"} {
+	for i, name := range []string{"binary", "classes", "value", "trees", "empty"} {
 		_, err := s.Ensure(t.Context(), serve.Deployment{Project: "p", Name: name, Model: "m"})
 		must(t, err)
 		if name != "empty" {
@@ -202,7 +221,7 @@ func TestOpenInferenceProtocol(t *testing.T) {
 		{"model version", "GET", "/v2/models/value/versions/3/ready", "", 200, `{"name":"value","ready":true}`},
 		{"model ready", "GET", "/v2/models/binary/ready", "", 200, `{"name":"binary","ready":true}`},
 		{"model not ready", "GET", "/v2/models/empty/ready", "", 400, `{"error":"empty is not ready: empty has no version yet; a version is released when its gate holds: trimtab models show m"}`},
-		{"unknown model", "GET", "/v2/models/nobody", "", 404, `{"error":"there is no deployment \"nobody\"; deployments are binary, classes, empty, value"}`},
+		{"unknown model", "GET", "/v2/models/nobody", "", 404, `{"error":"there is no deployment \"nobody\"; deployments are binary, classes, empty, trees, value"}`},
 		{"unknown version", "GET", "/v2/models/binary/versions/7", "", 404, `{"error":"binary has no version 7 loaded; loaded versions are 1"}`},
 		{"no version", "GET", "/v2/models/binary/versions/x", "", 404, `{"error":"binary has no version \"x\"; versions are 1, 2, 3, …"}`},
 		{"infer", "POST", "/v2/models/binary/infer", `{"id":"42","inputs":[{"name":"temp","shape":[2],"datatype":"FP64","data":[7.5,2]},{"name":"dest","shape":[2,1],"datatype":"BYTES","data":[["LAX"],["BOS"]]}]}`, 200,
@@ -266,6 +285,41 @@ func TestKeyAndTime(t *testing.T) {
 	}
 }
 
+// An answer is explained when the request asks for it, and refused when the model cannot be.
+func TestExplain(t *testing.T) {
+	const (
+		rows  = `{"predictions":[{"id":"ID","version":4,"arm":"champion","at":"2013-04-01T10:00:00Z","score":0.8175744761936437,"label":"true","flags":{"missing":["night","when"]},"explanation":{"expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}}]}`
+		infer = `{"model_name":"trees","model_version":"4","outputs":[{"name":"label","shape":[2],"datatype":"BYTES","data":["true","false"]},{"name":"expected_value","shape":[2,1],"datatype":"FP64","data":[0,0]},{"name":"contributions","shape":[2,1,2],"datatype":"FP64","data":[1.5,0,-0.5,0]},{"name":"contribution_features","shape":[2],"datatype":"BYTES","data":["temp","dest"]}]}`
+	)
+	for _, tc := range []struct {
+		name, path, body string
+		status           int
+		want             string
+	}{
+		{"rows", "/api/v1/deployments/trees/predict", `{"explain":true,"rows":[{"temp":7.5,"dest":"LAX"}],"at":"2013-04-01T10:00:00Z"}`, 200, rows + "\n"},
+		{"not asked", "/api/v1/deployments/trees/predict", `{"explain":false,"rows":[{"temp":7.5,"dest":"LAX"}],"at":"2013-04-01T10:00:00Z"}`, 200, strings.Replace(rows, `,"explanation":{"expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}`, "", 1) + "\n"},
+		{"another model", predictPath, `{"explain":true,"rows":[{"temp":7.5}]}`, 400, "m v1 cannot explain its predictions"},
+		{"not a flag", predictPath, `{"explain":1,"rows":[{"temp":7.5}]}`, 400, "explain is true or false"},
+		{"too many", "/api/v1/deployments/trees/predict", `{"explain":true,"rows":[` + strings.Repeat(`{"temp":1},`, 1000) + `{"temp":1}]}`, 413, "explains at most 1000 at once"},
+		{"infer", "/v2/models/trees/infer", `{"parameters":{"explain":true},"inputs":[{"name":"temp","shape":[2],"datatype":"FP64","data":[7.5,2]},{"name":"dest","shape":[2],"datatype":"BYTES","data":["LAX","BOS"]}],"outputs":[{"name":"label"}]}`, 200, infer + "\n"},
+		{"infer another", "/v2/models/classes/infer", `{"parameters":{"explain":true},"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":[1]}]}`, 400, "m v2 cannot explain its predictions"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			log := &recorder{}
+			status, body := call(door(t, log), "POST", tc.path, tc.body)
+			for _, p := range log.recs {
+				body = strings.ReplaceAll(body, p.ID, "ID")
+			}
+			if status != tc.status || !strings.Contains(body, tc.want) || status == 200 && body != tc.want {
+				t.Errorf("%d %s\nwant %d %s", status, body, tc.status, tc.want)
+			}
+			if status != 200 && len(log.recs) > 0 {
+				t.Error("a refused request was recorded")
+			}
+		})
+	}
+}
+
 // Whatever is sent, the answer is JSON, and an accepted body is JSON too.
 func fuzz(f *testing.F, path string) {
 	h := door(f, discard{})
@@ -287,7 +341,7 @@ func fuzz(f *testing.F, path string) {
 
 func FuzzRows(f *testing.F) {
 	f.Add([]byte(`{"id":"r1","rows":[{"temp":7.5,"dest":"LAX","night":true,"when":"2013-04-01T10:00:00Z"},{"temp":-2e3,"dest":"\u0046\ud83d\ude00","x":{"a":[1]}}],"keys":["k",null],"at":[1,"2013-04-01"]}`))
-	f.Add([]byte(`{"rows":[{"temp":0.1}],"version":1}`))
+	f.Add([]byte(`{"rows":[{"temp":0.1}],"version":1,"explain":true}`))
 	fuzz(f, predictPath)
 }
 

@@ -19,6 +19,7 @@ import (
 //
 // Beside the standard, parameters of the request carry "key" and "at" for all rows (key for one), and the tensors trimtab_key and
 // trimtab_at carry them per row. Outputs named in outputs are answered; without any, the model's own and prediction_id and version.
+// With "explain": true among the parameters come also what each feature contributed, in margin space.
 
 // Tensors that are not inputs of a model.
 const (
@@ -34,6 +35,11 @@ const (
 	outID            = "prediction_id" // BYTES [N]: the name under which the outcome may arrive
 	outVersion       = "version"       // INT64 [N]: the version that answered the row
 	outArm           = "arm"           // BYTES [N]: champion or canary
+
+	// Of a request that asks to explain; K is the margins of a row, F the features that the recipe reads.
+	outExpected      = "expected_value"        // FP64 [N, K]: margins when nothing is known of the row
+	outContributions = "contributions"         // FP64 [N, K, F]
+	outFeatures      = "contribution_features" // BYTES [F]: names
 )
 
 type oip struct {

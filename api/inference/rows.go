@@ -55,7 +55,7 @@ func (x *exchange) rows() {
 
 // parseRows reads the row form:
 //
-//	{"rows": [{"carrier": "AA", "distance": 1096}], "keys": ["k1"], "at": "2013-04-01T10:00:00Z", "version": 3, "id": "request-1"}
+//	{"rows": [{"carrier": "AA", "distance": 1096}], "keys": ["k1"], "at": "2013-04-01T10:00:00Z", "version": 3, "id": "request-1", "explain": true}
 //
 // All but rows may be left out. keys has one text per row, or null to have it derived. at is one time or one per row.
 func (x *exchange) parseRows() (version int, err error) {
@@ -95,9 +95,11 @@ func (x *exchange) parseRows() (version int, err error) {
 			}
 		case "id":
 			x.batch.Request = s.optionalText("id")
+		case "explain":
+			x.batch.Explain = s.flag("explain")
 		default:
 			if s.err == nil {
-				s.err = fault.New(fault.Invalid, "the request has no field %q", clip(name)).WithHint("fields are rows, keys, at, version and id; values of a row belong into rows")
+				s.err = fault.New(fault.Invalid, "the request has no field %q", clip(name)).WithHint("fields are rows, keys, at, version, id and explain; values of a row belong into rows")
 				s.i = len(s.b)
 			}
 		}
@@ -162,6 +164,16 @@ func (s *scanner) optionalText(what string) string {
 		s.fail("%s is a text (byte %d)", what, s.i)
 	}
 	return ""
+}
+
+// flag reads true, false, or null, which is false.
+func (s *scanner) flag(what string) bool {
+	switch s.space() {
+	case 't', 'f', 'n':
+		return s.literal() == 't'
+	}
+	s.fail("%s is true or false (byte %d)", what, s.i)
+	return false
 }
 
 // time reads a time: a text that serve.ParseTime takes, or whole microseconds.
@@ -234,9 +246,37 @@ func (x *exchange) writeRows(preds []serve.Prediction) {
 			b = appendFlags(b, "out_of_range", p.OutOfRange, p.Signature)
 			b[len(b)-1] = '}' // in place of the last comma
 		}
+		if p.Explanation != nil {
+			b = appendExplanation(b, p.Explanation)
+		}
 		b = append(b, '}')
 	}
 	x.answer = append(b, "]}\n"...)
+}
+
+// appendExplanation writes the member of a prediction that says why: lists have one number per output.
+func appendExplanation(b []byte, e *serve.Explanation) []byte {
+	b = appendNumbers(append(b, `,"explanation":{"expected":`...), e.Expected)
+	b = appendNumbers(append(b, `,"margin":`...), e.Margin)
+	b = append(b, `,"contributions":{`...)
+	for j, name := range e.Features {
+		if j > 0 {
+			b = append(b, ',')
+		}
+		b = appendNumbers(append(appendText(b, name), ':'), e.Contributions[j])
+	}
+	return append(b, "}}"...)
+}
+
+func appendNumbers(b []byte, v []float64) []byte {
+	b = append(b, '[')
+	for i, f := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendNumber(b, f)
+	}
+	return append(b, ']')
 }
 
 // Tasks of a signature.

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -50,6 +51,8 @@ func (x *exchange) parseInfer() (*inferRequest, error) {
 					key, hasKey = s.optionalText("key"), true
 				case "at":
 					at, hasAt = s.time(), true
+				case "explain":
+					x.batch.Explain = s.flag("the parameter explain")
 				default:
 					s.skip()
 				}
@@ -292,8 +295,9 @@ func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Predic
 		if preds[i].Version != served && preds[i].Arm == serve.Champion {
 			served = preds[i].Version // answers of two versions: the champion's name stands for both
 		}
-		if len(preds[i].Scores) != width {
-			return fault.New(fault.Conflict, "two versions with different classes answered").WithHint("ask for one version: /v2/models/%s/versions/%d/infer", name, served)
+		same := preds[i].Explanation == nil || slices.Equal(preds[i].Explanation.Features, preds[0].Explanation.Features)
+		if len(preds[i].Scores) != width || !same {
+			return fault.New(fault.Conflict, "two versions with different classes or features answered").WithHint("ask for one version: /v2/models/%s/versions/%d/infer", name, served)
 		}
 	}
 	b := append(x.answer[:0], `{"model_name":`...)
@@ -369,6 +373,60 @@ func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Predic
 	output(outID, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return appendText(b, p.ID) })
 	output(outVersion, "INT64", 0, func(b []byte, p *serve.Prediction) []byte { return strconv.AppendInt(b, int64(p.Version), 10) })
 	output(outArm, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return appendText(b, p.Arm.String()) })
+	if preds[0].Explanation != nil {
+		b = appendWhy(b, preds, !first)
+	}
 	x.answer = append(b, "]}\n"...)
 	return nil
+}
+
+// appendWhy writes the tensors of an explanation, which the parameter explain asked for.
+func appendWhy(b []byte, preds []serve.Prediction, comma bool) []byte {
+	n, k, features := len(preds), len(preds[0].Explanation.Expected), preds[0].Explanation.Features
+	begin := func(name, datatype string, shape ...int) {
+		if comma {
+			b = append(b, ',')
+		}
+		comma = true
+		b = append(append(b, `{"name":"`...), name...)
+		b = append(b, `","shape":[`...)
+		for i, d := range shape {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, int64(d), 10)
+		}
+		b = append(append(b, `],"datatype":"`...), datatype...)
+		b = append(b, `","data":[`...)
+	}
+	begin(outExpected, "FP64", n, k)
+	for i := range preds {
+		for o, v := range preds[i].Explanation.Expected {
+			if i+o > 0 {
+				b = append(b, ',')
+			}
+			b = appendNumber(b, v)
+		}
+	}
+	b = append(b, "]}"...)
+	begin(outContributions, "FP64", n, k, len(features))
+	for i := range preds {
+		for o := range k {
+			for j, v := range preds[i].Explanation.Contributions {
+				if i+o+j > 0 {
+					b = append(b, ',')
+				}
+				b = appendNumber(b, v[o])
+			}
+		}
+	}
+	b = append(b, "]}"...)
+	begin(outFeatures, "BYTES", len(features))
+	for j, name := range features {
+		if j > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, name)
+	}
+	return append(b, "]}"...)
 }

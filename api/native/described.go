@@ -17,6 +17,7 @@ type PredictRequest struct {
 	At      any              `json:"at,omitempty" doc:"the time of the prediction, one for all rows or one per row; left out: now by the project's clock"`
 	Version int              `json:"version,omitempty" doc:"of the model; left out: by the deployment's route"`
 	ID      string           `json:"id,omitempty" doc:"of the request"`
+	Explain bool             `json:"explain,omitempty" doc:"say of every row what its features contributed; 400 when the version's model cannot be explained"`
 }
 
 // PredictAnswer has one prediction per row, in the order of the rows.
@@ -31,7 +32,17 @@ type PredictAnswer struct {
 		Scores  []float64           `json:"scores,omitempty" doc:"one probability per class"`
 		Label   string              `json:"label,omitempty"`
 		Flags   map[string][]string `json:"flags,omitempty" doc:"inputs that were missing, unseen or out_of_range"`
+		// Explanation is there when the request asked for it.
+		Explanation *PredictExplanation `json:"explanation,omitempty"`
 	} `json:"predictions"`
+}
+
+// PredictExplanation is why a row scored what it scored, in margin space: log-odds of a binary model, scores before the
+// softmax, the value of a regression. Lists have one number per output: one, or one per class.
+type PredictExplanation struct {
+	Expected      []float64            `json:"expected" doc:"the margin when nothing is known of the row"`
+	Margin        []float64            `json:"margin" doc:"expected plus all contributions"`
+	Contributions map[string][]float64 `json:"contributions" doc:"by feature of the signature"`
 }
 
 // DescribePlain adds the routes that read and write their bodies themselves to the OpenAPI description. Call it when

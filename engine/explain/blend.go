@@ -71,6 +71,14 @@ func (b *blend) bytes() int {
 	return n
 }
 
+func (b *blend) steps() int {
+	n := 0
+	for i := range b.members {
+		n += b.members[i].Steps()
+	}
+	return n
+}
+
 // blendBlock is the rows that are encoded at once.
 const blendBlock = 256
 

@@ -147,7 +147,7 @@ func TestSummarise(t *testing.T) {
 		t.Errorf("the rest is %+v", rest)
 	}
 	sample := s.Sample
-	if len(sample.Rows) != 500 || len(sample.Values) != 2 || len(sample.Contributions) != 2 || len(sample.Contributions[1][0]) != 500 {
+	if len(sample.Rows) != 400 || len(sample.Values) != 2 || len(sample.Contributions) != 2 || len(sample.Contributions[1][0]) != 400 {
 		t.Fatalf("%d rows, %d columns, %d outputs", len(sample.Rows), len(sample.Values), len(sample.Contributions))
 	}
 	for i, row := range sample.Rows {

@@ -37,6 +37,8 @@ type explainer interface {
 	wide(x []float64, rows int, dst []float64, workers int)
 	// bytes is the memory that the explainer holds beside the model.
 	bytes() int
+	// steps is the work of a row, in steps of the kernel.
+	steps() int
 }
 
 // New prepares a model of trees, a linear one, or a preset's blend of those. Other kinds are fault.NotSupported, and so
@@ -75,6 +77,10 @@ func (e *Explainer) Expected() []float64 { return e.expected }
 // Bytes is the memory that the explainer holds beside the model.
 func (e *Explainer) Bytes() int { return e.bytes() }
 
+// Steps is the work that one row takes, in steps of about 10 ns each on one processor; callers bound by it how many rows
+// they explain at a time.
+func (e *Explainer) Steps() int { return e.steps() }
+
 // Row writes the Outputs x Features contributions of one row to dst. It panics when x or dst is too short.
 func (e *Explainer) Row(x []float32, dst []float64) {
 	e.rows(x[:e.features], 1, dst[:e.outputs*e.features], 1)
@@ -98,3 +104,5 @@ func (e *Explainer) Rows(m *table.Matrix, dst []float64, workers int) {
 func (e *Explainer) RowsWide(x []float64, rows int, dst []float64, workers int) {
 	e.wide(x[:rows*e.features], rows, dst[:rows*e.outputs*e.features], workers)
 }
+
+func (l linearly) steps() int { return 1 + l.m.Outputs()*l.m.Features()/16 }

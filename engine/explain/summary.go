@@ -64,8 +64,8 @@ type Sample struct {
 }
 
 const (
-	sampleCells = 40_000 // contributions in a sample, at most, unless 50 rows have more
-	sampleRows  = 500
+	sampleCells = 20_000 // contributions in a sample, at most, unless 50 rows have more
+	sampleRows  = 400
 	fewestRows  = 50
 	groups      = 20 // of a column, besides that of the missing
 )

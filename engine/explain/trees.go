@@ -16,6 +16,7 @@ type trees struct {
 	rules    map[int]*rule // by chunks
 	kept     bool          // every tree keeps its factors
 	held     int
+	work     int // splits of all trees, each as often as it has chunks
 	splits   int // of the largest tree
 	places   int
 	scratch  sync.Pool // of *scratch
@@ -61,6 +62,7 @@ func newTrees(e *tree.Ensemble) (explainer, []float64, error) {
 		if x.rules[k.chunks] == nil {
 			x.rules[k.chunks] = newRule(k.chunks)
 		}
+		x.work += k.chunks * len(k.nodes)
 		factors += k.chunks * len(k.nodes) * perNode * 8
 		x.held += len(k.nodes) * int(unsafe.Sizeof(node{})+unsafe.Sizeof(share{}))
 		x.splits, x.places = max(x.splits, len(k.nodes)), max(x.places, k.places)
@@ -81,6 +83,8 @@ func newTrees(e *tree.Ensemble) (explainer, []float64, error) {
 }
 
 func (x *trees) bytes() int { return x.held }
+
+func (x *trees) steps() int { return 1 + x.work + len(x.e.Base)*x.e.Features/16 }
 
 // scratch is what one goroutine works with.
 type scratch struct {

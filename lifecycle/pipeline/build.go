@@ -179,6 +179,9 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 	if blend, ok := judged.model.(*preset.Model); ok {
 		ev.Members = blend.Report.Scores
 	}
+	if ev.Explanations, err = b.explanations(judged, test); err != nil {
+		return nil, err
+	}
 	released, rows := judged, train
 	if m.Split.Refit && v.State != registry.Refused {
 		rows = f

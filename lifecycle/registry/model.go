@@ -5,6 +5,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate"
 	"github.com/trimtab-ml/trimtab/engine/evaluate/fair"
+	"github.com/trimtab-ml/trimtab/engine/explain"
 	"github.com/trimtab-ml/trimtab/engine/learn/leak"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
@@ -136,6 +137,9 @@ type Measure struct {
 
 // Evaluation is how a version did on rows that its judged fit had not seen.
 type Evaluation struct {
+	// Explanations is kept in a file of its own and read by Service.Explanations; nil when the model cannot be explained.
+	Explanations *explain.Summary `json:"-"`
+
 	Rows        int                        `json:"rows"`
 	From        time.Time                  `json:"from"`
 	To          time.Time                  `json:"to"`

@@ -137,6 +137,11 @@ func (s *Service) Save(ctx context.Context, p *Package, golden *Golden, ev *Eval
 			return nil, "", fmt.Errorf("encode %s: %w", name, err)
 		}
 	}
+	if ev.Explanations != nil {
+		if contents[fileExplanations], err = json.Marshal(ev.Explanations); err != nil {
+			return nil, "", fmt.Errorf("encode %s: %w", fileExplanations, err)
+		}
+	}
 	files := make([]File, 0, len(contents))
 	for name, data := range contents {
 		hash, size, err := s.blobs.Put(ctx, bytes.NewReader(data))

@@ -7,6 +7,7 @@ type Batch struct {
 	Rows    []Row    //
 	Keys    []string // one per row, or nil; "" = derive
 	At      []int64  // microseconds: one per row, one for all, or nil
+	Explain bool     // say of every row what its features contributed
 }
 
 // Row is the fields of one row in any order.

@@ -14,12 +14,13 @@ var (
 	descRows    = prometheus.NewDesc("trimtab_predictions_total", "Rows that a version answered or failed to answer.", []string{"deployment", "version"}, nil)
 	descErrors  = prometheus.NewDesc("trimtab_prediction_errors_total", "Rows that a version could not answer. A caller's mistake is not one.", []string{"deployment", "version"}, nil)
 	descLatency = prometheus.NewDesc("trimtab_prediction_latency_seconds", "Server time per answered row up to its log record.", []string{"deployment", "version"}, nil)
+	descWhy     = prometheus.NewDesc("trimtab_explainer_bytes", "Memory that a version's explainer holds, once it was asked.", []string{"deployment", "version"}, nil)
 	descShare   = prometheus.NewDesc("trimtab_canary_share", "Share of the traffic that the canary gets.", []string{"deployment"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRows, descErrors, descLatency, descShare} {
+	for _, d := range []*prometheus.Desc{descRows, descErrors, descLatency, descShare, descWhy} {
 		ch <- d
 	}
 }
@@ -37,6 +38,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			t := r.counters.read()
 			ch <- prometheus.MustNewConstMetric(descRows, prometheus.CounterValue, float64(t.rows), name, version)
 			ch <- prometheus.MustNewConstMetric(descErrors, prometheus.CounterValue, float64(t.errors), name, version)
+			if e := r.why.made.Load(); e != nil {
+				ch <- prometheus.MustNewConstMetric(descWhy, prometheus.GaugeValue, float64(e.Bytes()), name, version)
+			}
 			cumulative := map[float64]uint64{}
 			var n uint64
 			b := 0

@@ -20,6 +20,9 @@ const maxKey = 1024
 // A row goes to the canary when the bucket of its key is below the canary's share, so that a growing share only adds keys. The champion
 // scores what a canary answers too. A row that the canary cannot answer is answered by the champion, and counted as the canary's error.
 //
+// With b.Explain every prediction carries the contributions of its features, by the version that answered it; a version whose
+// model cannot be explained refuses the request.
+//
 // A missing value is null to the model whatever the signature says: most learners take it. Only where no finite score comes out is the
 // row refused, with the names of what is missing.
 func (s *Service) Predict(ctx context.Context, deployment string, version int, b *Batch) ([]Prediction, error) {
@@ -34,6 +37,11 @@ func (s *Service) Predict(ctx context.Context, deployment string, version int, b
 	}
 	if err := check(b); err != nil {
 		return nil, err
+	}
+	if b.Explain {
+		if err := first.explainable(len(b.Rows)); err != nil {
+			return nil, err
+		}
 	}
 	now := time.Now()
 	received := now.UnixMicro()
@@ -75,7 +83,7 @@ func (s *Service) Predict(ctx context.Context, deployment string, version int, b
 			return nil, fault.New(fault.Invalid, "the key of row %d has %d bytes; at most %d are taken", i, len(p.Key), maxKey)
 		}
 		p.Bucket = Bucket(l.deployment.Route.Salt, hashed)
-		if now, err = s.answer(l, first, version, b.Rows[i], i, p, now); err != nil {
+		if now, err = s.answer(l, first, version, b.Rows[i], i, p, b.Explain, now); err != nil {
 			if fault.CodeOf(err) == fault.Internal {
 				e.failed.Add(1)
 			}
@@ -129,7 +137,7 @@ func check(b *Batch) error {
 }
 
 // answer scores one row, begun at start, and returns when it was done.
-func (s *Service) answer(l *live, first *resident, version int, row Row, i int, p *Prediction, start time.Time) (time.Time, error) {
+func (s *Service) answer(l *live, first *resident, version int, row Row, i int, p *Prediction, explain bool, start time.Time) (time.Time, error) {
 	r := first
 	if version == 0 && l.canary != nil && p.Bucket < l.below {
 		r = l.canary
@@ -168,6 +176,12 @@ func (s *Service) answer(l *live, first *resident, version int, row Row, i int, 
 	p.Version, p.Signature, p.Inputs, p.Scores, p.Label = r.pkg.Version, r.sig, vals, scores, r.decide(scores)
 	end := time.Now()
 	p.LatencyUS = uint32(min(end.Sub(start).Microseconds(), math.MaxUint32))
+	if explain {
+		if p.Explanation, err = r.explain(vals); err != nil {
+			return start, err
+		}
+		end = time.Now() // latencies stay those of scores
+	}
 	return end, nil
 }
 

@@ -47,6 +47,7 @@ type compiled struct {
 	positive string
 	negative string
 	pool     sync.Pool // of *workspace
+	why      explanations
 }
 
 // workspace is what scoring a row needs beside its values.
@@ -220,8 +221,8 @@ func (c *compiled) nothing(row Row, number int) error {
 	return f.WithHint("inputs are %s%s", strings.Join(want, ", "), more)
 }
 
-// score answers a bound row into out.
-func (c *compiled) score(w *workspace, vals []table.Value, number int, out []float64) error {
+// prepare fills the workspace from a bound row: what the recipe reads, and what the model does.
+func (c *compiled) prepare(w *workspace, vals []table.Value) {
 	for k, from := range c.features {
 		if from >= 0 {
 			w.features[k] = vals[from]
@@ -230,6 +231,11 @@ func (c *compiled) score(w *workspace, vals []table.Value, number int, out []flo
 		}
 	}
 	c.pkg.Fitted.Row(w.features, w.prepared)
+}
+
+// score answers a bound row into out.
+func (c *compiled) score(w *workspace, vals []table.Value, number int, out []float64) error {
+	c.prepare(w, vals)
 	c.pkg.Learned.PredictRow(w.prepared, out)
 	for _, v := range out {
 		if math.IsNaN(v) || math.IsInf(v, 0) {

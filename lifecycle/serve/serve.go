@@ -70,6 +70,8 @@ type Prediction struct {
 	Missing, Unseen, OutOfRange uint64
 
 	LatencyUS uint32 // time spent on this row up to its score (monotonic)
+
+	Explanation *Explanation // of Scores; nil unless the request asked for it
 }
 
 // Recorder writes predictions. Record returns after the promise of the level holds for all of recs, or an error when it cannot be

@@ -478,10 +478,75 @@ export interface Prediction {
   scores?: number[]; // of the classes
   label?: string;
   flags?: { missing?: string[]; unseen?: string[]; out_of_range?: string[] };
+  explanation?: PredictExplanation; // when the request asked with explain: true
+}
+
+/** Why a row scored what it scored, in margin space; lists have one number per output. */
+export interface PredictExplanation {
+  expected: number[];
+  margin: number[]; // expected plus all contributions
+  contributions: Record<string, number[]>; // by feature
 }
 
 export interface PredictAnswer {
   predictions: Prediction[];
+}
+
+// ---- explanations: log-odds of a binary model, scores before the softmax, the value of a regression
+
+/** The answer of POST …/versions/{version}/explain. */
+export interface RowExplanations {
+  model: string;
+  version: number;
+  task: string;
+  outputs: string[]; // the positive class, the classes, or the label
+  features: string[];
+  expected: number[]; // per output
+  rows: ExplainedRow[];
+}
+
+export interface ExplainedRow {
+  scores: number[];
+  label?: string;
+  margin: number[]; // per output
+  values: unknown[]; // of the features: numbers, texts or null
+  contributions: number[][]; // outputs x features
+}
+
+/** What features contributed on the held-out rows of a version. */
+export interface ExplanationSummary {
+  rows: number; // explained
+  of: number; // rows that they were drawn from
+  outputs: string[];
+  expected: number[]; // per output
+  columns: ExplainedColumn[]; // most influential first
+  sample?: ExplanationSample;
+}
+
+export interface ExplainedColumn {
+  name: string;
+  mean: number[]; // per output: the mean size of its contribution
+  share: number;
+  groups: ExplainedGroup[];
+}
+
+/** Rows whose value lies in [from, to], or is value, or is one of the others, or is missing. */
+export interface ExplainedGroup {
+  from?: number;
+  to?: number;
+  value?: string;
+  other?: boolean;
+  missing?: boolean;
+  rows: number;
+  mean: number[]; // of the contributions, per output
+  low: number[]; // 10th percentile
+  high: number[]; // 90th
+}
+
+export interface ExplanationSample {
+  rows: number[];
+  values: unknown[][]; // columns x rows, columns as above
+  contributions: number[][][]; // outputs x columns x rows
 }
 
 // ---- monitoring

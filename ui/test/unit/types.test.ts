@@ -22,6 +22,7 @@ const roots: Record<string, string> = {
   Project: 'ProjectView', DatasetVersion: 'DataVersion', DatasetProfile: 'DataProfile', QuarantineView: 'QuarantineOutputBody', DatasetDiff: 'DataDiff',
   Run: 'TrackRun', Point: 'TrackPoint', AliasMove: 'RegistryMove', ModelVersion: 'RegistryVersion', VersionDetail: 'VersionDetail', Model: 'RegistryModel',
   Deployment: 'Deployment', Rollout: 'Rollout', LogRow: 'LogRow', PredictAnswer: 'PredictAnswer',
+  RowExplanations: 'RowExplanations', ExplanationSummary: 'ExplainSummary',
   Verdict: 'MonitorVerdict', DriftView: 'MonitorDriftView', Monitor: 'MonitorState', PerformanceView: 'MonitorPerformanceView', Alert: 'MonitorAlert',
   Trigger: 'RetrainTrigger', RetrainView: 'RetrainOutputBody', Event: 'GovernEvent', Job: 'QueueJob', Problem: 'Problem',
 };
