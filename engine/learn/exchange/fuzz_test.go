@@ -82,3 +82,13 @@ func alter(b []byte, at int) []byte {
 func FuzzCatBoost(f *testing.F) {
 	fuzz(f, CatBoost, func([]byte) bool { return true }, readCatBoost)
 }
+
+func FuzzONNX(f *testing.F) {
+	fuzz(f, ONNX, func([]byte) bool { return true }, readONNX)
+}
+
+func FuzzDetect(f *testing.F) {
+	f.Add([]byte("tree\n"))
+	f.Add([]byte("{L"))
+	f.Fuzz(func(t *testing.T, b []byte) { Detect(b) })
+}

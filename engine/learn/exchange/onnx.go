@@ -322,6 +322,8 @@ func (w *walk) onScores(n *format.Node, attr format.Attributes, x *symbol, in []
 		}
 	case "Mul":
 		switch {
+		case constant(1):
+			return []*symbol{x}, nil
 		case plain && one && perOutput:
 			return scores(s.affine(fixed[0], zero)), nil
 		case len(in) == 2 && in[1].scores == s && (x.form == "" && in[1].form == "abs" || x.form == "abs" && in[1].form == ""):
@@ -453,13 +455,12 @@ func (w *walk) model(info *Info, out *symbol, classifier bool) (learner.Model, e
 		return nil, fault.New(fault.NotSupported, "it gives a class and one score").WithHint("%s", hintGraph)
 	case classifier && k == 1:
 		task = learner.Binary
-	case classifier && k == 2 && (s.link == tree.Identity || s.link == tree.Softmax):
-		// Two columns that add up to 1: the second says all.
-		task = learner.Binary
-		s = s.second()
-	case classifier && k == 2 && s.linear != nil && s.linear.opposite(s):
-		task = learner.Binary
-		s = s.second().with(tree.Logistic)
+	case classifier && k == 2 && s.link == tree.Identity: // two columns that add up to 1: the second says all
+		task, s = learner.Binary, s.second(0)
+	case classifier && k == 2 && s.link == tree.Softmax:
+		task, s = learner.Binary, s.second(-1).with(tree.Logistic)
+	case classifier && k == 2 && s.opposite():
+		task, s = learner.Binary, s.second(0).with(tree.Logistic)
 	}
 	if s.linear != nil {
 		return s.linear.model(s, task)

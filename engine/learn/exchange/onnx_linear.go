@@ -191,9 +191,8 @@ func (w *walk) sum(a, b *scores) []*symbol {
 	return scoresOf(&out)
 }
 
-// opposite tells whether the two outputs are each other's negative, so that their logistic functions add up to 1.
 func (l *onnxLinear) opposite(s *scores) bool {
-	if s.link != tree.LogisticApart && s.link != tree.LogisticEach || s.base[0] != -s.base[1] || l.missing != nil {
+	if l.missing != nil {
 		return false
 	}
 	for j := range l.coef[0] {

@@ -344,14 +344,34 @@ func (w *walk) treeEnsemble(a format.Attributes, x *symbol) ([]*symbol, error) {
 	return []*symbol{{kind: isScores, scores: s.aggregate(how)}}, nil
 }
 
-// second is the two outputs as one: the second of two probabilities, or the difference of two margins.
-func (s *scores) second() *scores {
-	out := *s
-	sign := 0.0
-	if s.link != tree.Identity {
-		sign, out.link = -1, tree.Logistic
+// opposite tells whether the margins of the two outputs are each other's negative, so that their logistic functions add
+// up to 1.
+func (s *scores) opposite() bool {
+	if s.link != tree.LogisticApart && s.link != tree.LogisticEach || s.base[0] != -s.base[1] {
+		return false
 	}
-	out.base, out.factor = []float64{s.base[1] + sign*s.base[0]}, []float64{1}
+	if s.linear != nil {
+		return s.linear.opposite(s)
+	}
+	for _, node := range s.trees.nodes {
+		if node.mode != branchLeaf {
+			continue
+		}
+		var sum float64
+		for _, weight := range s.trees.weights[node.from:node.to] {
+			sum += weight.value * s.factor[weight.output]
+		}
+		if sum != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// second is the second output plus sign times the first, as one of margins.
+func (s *scores) second(sign float64) *scores {
+	out := *s
+	out.base, out.factor = []float64{s.base[1] + float64(sign*s.base[0])}, []float64{1}
 	if s.linear != nil {
 		out.linear = s.linear.second(s, sign)
 		return &out

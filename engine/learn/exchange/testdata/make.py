@@ -14,8 +14,15 @@ import tempfile
 import catboost
 import lightgbm
 import numpy as np
+import onnx
+import onnxmltools
+import onnxruntime
 import pandas
+import skl2onnx
 import xgboost
+from onnxmltools.convert.common.data_types import FloatTensorType as Floats
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn import ensemble, linear_model, tree
 
 HERE = pathlib.Path(__file__).parent
 ROWS = 400
@@ -278,13 +285,136 @@ def catboost_cases():
     catboost_case("multiclass statistics", one(depth=3, loss_function="MultiClass", max_ctr_complexity=1, one_hot_max_size=2), CLASSES, categorical=text, kind="Probability", task="multiclass", texts=texts)
 
 
+def onnx_case(name, model, gaps=False, rows=None, double=False, near=5e-6, **more):
+    """model is an ONNX model; the case is what onnxruntime predicts."""
+    rows = test_rows() if rows is None else rows
+    rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e30].astype(np.float64 if double else np.float32)
+    if not gaps:
+        rows = rows[~np.isnan(rows).any(axis=1)]
+    blob = model.SerializeToString()
+    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
+    answer = session.run(None, {session.get_inputs()[0].name: rows})[-1]
+    if isinstance(answer, list):  # maps of ZipMap
+        answer = [list(row.values()) for row in answer]
+    want = np.asarray(answer, dtype=np.float64).reshape(len(rows), -1)
+    if more["task"] == "binary":
+        want = want[:, 1]
+    add("onnx " + name, "onnx", blob, rows.astype(np.float64), want, near, **more)
+
+
+def sklearn_case(name, estimator, y, gaps=False, zipmap=False, **more):
+    x = X.astype(np.float32)
+    if not gaps:
+        x = np.nan_to_num(x, nan=0.5)
+    estimator.fit(x, y)
+    options = None if more["task"] == "regression" else {id(estimator): {"zipmap": zipmap}}
+    model = skl2onnx.convert_sklearn(estimator, initial_types=[("X", FloatTensorType([None, 5]))], options=options, target_opset={"": 15, "ai.onnx.ml": 3})
+    if more["task"] != "regression":
+        more["classes"] = [str(c) for c in estimator.classes_]
+    onnx_case(name, model, gaps, **more)
+
+
+def branch_modes(double, version):
+    """Trees by hand: every way to compare, one leaf of several outputs, and a tree that is one leaf."""
+    modes = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
+    thresholds = [0.1, 0.25, -0.5, 0.75, 3, 4]
+    columns = [0, 1, 2, 4, 3, 3]
+    trees, ids, ways, features, values, yes, no, missing = ([] for _ in range(8))
+    weights = []
+    for t in range(6):
+        k = t
+        for i, (way, threshold, column) in enumerate([(modes[k], thresholds[k], columns[k]), (modes[(k + 1) % 6], thresholds[(k + 1) % 6], columns[(k + 1) % 6]), ("LEAF", 0, 0), ("LEAF", 0, 0), ("LEAF", 0, 0)]):
+            trees.append(t)
+            ids.append(i)
+            ways.append(way)
+            features.append(column)
+            values.append(threshold)
+            yes.append([1, 3, 0, 0, 0][i])
+            no.append([2, 4, 0, 0, 0][i])
+            missing.append((t + i) % 2 if way != "LEAF" else 0)
+            if way == "LEAF":
+                weights += [(t, i, 0, 0.5 * t - i), (t, i, 1, i / (1 + t))]
+    trees.append(6)
+    for to, v in ((ids, 0), (ways, "LEAF"), (features, 0), (values, 0), (yes, 0), (no, 0), (missing, 0)):
+        to.append(v)
+    weights += [(6, 0, 0, 2.5), (6, 0, 1, -1.5)]
+    kind = onnx.TensorProto.DOUBLE if double else onnx.TensorProto.FLOAT
+    lists = {
+        "nodes_treeids": trees, "nodes_nodeids": ids, "nodes_modes": ways, "nodes_featureids": features, "nodes_truenodeids": yes, "nodes_falsenodeids": no,
+        "nodes_missing_value_tracks_true": missing, "target_treeids": [w[0] for w in weights], "target_nodeids": [w[1] for w in weights], "target_ids": [w[2] for w in weights],
+    }  # fmt: skip
+    if double:
+        lists |= {"nodes_values_as_tensor": onnx.helper.make_tensor("v", kind, [len(values)], values), "target_weights_as_tensor": onnx.helper.make_tensor("w", kind, [len(weights)], [w[3] for w in weights])}
+    else:
+        lists |= {"nodes_values": [float(v) for v in values], "target_weights": [float(w[3]) for w in weights], "base_values": [0.25, -0.25]}
+    node = onnx.helper.make_node("TreeEnsembleRegressor", ["X"], ["Y"], domain="ai.onnx.ml", n_targets=2, aggregate_function="AVERAGE" if double else "SUM", **lists)
+    return wrap(node, kind, onnx.TensorProto.FLOAT, version)
+
+
+def wrap(node, kind, out, version, outputs=2):
+    graph = onnx.helper.make_graph([node], "g", [onnx.helper.make_tensor_value_info("X", kind, [None, 5])], [onnx.helper.make_tensor_value_info("Y", out, [None, outputs])])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("ai.onnx.ml", version)], ir_version=9)
+
+
+def tree_ensemble(kind):
+    """TreeEnsemble of ai.onnx.ml 5, with a set of categories."""
+    t = onnx.helper.make_tensor
+    node = onnx.helper.make_node(
+        "TreeEnsemble", ["X"], ["Y"], domain="ai.onnx.ml", n_targets=2, aggregate_function=1, post_transform=0, tree_roots=[0, 3],
+        nodes_featureids=[0, 3, 4, 3, 1], nodes_truenodeids=[1, 0, 2, 4, 5], nodes_falsenodeids=[2, 1, 3, 4, 6],
+        nodes_trueleafs=[0, 1, 1, 0, 1], nodes_falseleafs=[0, 1, 1, 1, 1], nodes_missing_value_tracks_true=[1, 0, 1, 1, 0],
+        nodes_modes=t("m", onnx.TensorProto.UINT8, [5], [0, 6, 1, 6, 3]), nodes_splits=t("s", kind, [5], [0.1, 0, 1.5, 0, 0.3]),
+        membership_values=t("v", kind, [8], [1, 5, 7, float("nan"), 0, 2, 4, float("nan")]),
+        leaf_targetids=[0, 1, 0, 1, 0, 1, 0], leaf_weights=t("w", kind, [7], [0.5, -1, 2, 3.25, -4, 5, 0.125]),
+    )  # fmt: skip
+    return wrap(node, kind, kind, 5)
+
+
+def onnx_cases():
+    sklearn_case("decision tree", tree.DecisionTreeClassifier(max_depth=4, random_state=1), BINARY, task="binary")
+    sklearn_case("random forest", ensemble.RandomForestClassifier(6, max_depth=4, random_state=1), CLASSES, zipmap=True, task="multiclass")
+    sklearn_case("random forest regression", ensemble.RandomForestRegressor(6, max_depth=4, random_state=1), SIGNAL, task="regression")
+    sklearn_case("extra trees", ensemble.ExtraTreesClassifier(5, max_depth=4, random_state=1), BINARY, zipmap=True, task="binary")
+    sklearn_case("two targets", ensemble.ExtraTreesRegressor(5, max_depth=4, random_state=1), np.column_stack([SIGNAL, X[:, 0]]), task="regression")
+    sklearn_case("gradient boosting", ensemble.GradientBoostingClassifier(n_estimators=5, random_state=1), BINARY, task="binary")
+    sklearn_case("gradient boosting of classes", ensemble.GradientBoostingClassifier(n_estimators=4, random_state=1), CLASSES, task="multiclass")
+    sklearn_case("gradient boosting regression", ensemble.GradientBoostingRegressor(n_estimators=5, random_state=1), SIGNAL, task="regression")
+    sklearn_case("logistic", linear_model.LogisticRegression(), BINARY, task="binary")
+    sklearn_case("multinomial logistic", linear_model.LogisticRegression(), np.array(["low", "mid", "top"])[CLASSES], zipmap=True, task="multiclass")
+    sklearn_case("ridge", linear_model.Ridge(), SIGNAL, task="regression")
+    small = {"n_estimators": 4, "n_jobs": 1, "random_state": 1}
+    lgb = {"verbose": -1, "num_leaves": 7, "min_child_samples": 5}
+    inputs = [("X", Floats([None, 5]))]
+    xs = X.astype(np.float32)
+
+    def convert(f, m, **kw):
+        return f(m, initial_types=inputs, target_opset=15, **kw)
+
+    for y, task, m in ((BINARY, "binary", lightgbm.LGBMClassifier), (CLASSES, "multiclass", lightgbm.LGBMClassifier), (SIGNAL, "regression", lightgbm.LGBMRegressor)):
+        onnx_case(f"lightgbm {task}", convert(onnxmltools.convert_lightgbm, m(**small, **lgb).fit(xs, y), zipmap=task == "multiclass"), gaps=True, task=task)
+    sets = lightgbm.LGBMRegressor(**small, **lgb, max_cat_to_onehot=1, min_data_per_group=5, cat_smooth=1).fit(xs, SIGNAL, categorical_feature=[3])
+    rows = test_rows()
+    rows[:, 3] = np.floor(rows[:, 3])
+    onnx_case("lightgbm categories", convert(onnxmltools.convert_lightgbm, sets), gaps=True, rows=rows, task="regression")
+    for y, task, m in ((BINARY, "binary", xgboost.XGBClassifier), (CLASSES, "multiclass", xgboost.XGBClassifier), (SIGNAL, "regression", xgboost.XGBRegressor)):
+        onnx_case(f"xgboost {task}", convert(onnxmltools.convert_xgboost, m(**small, max_depth=3).fit(xs, y)), gaps=True, task=task)
+    for y, task, m in ((BINARY, "binary", catboost.CatBoostClassifier), (CLASSES, "multiclass", catboost.CatBoostClassifier), (SIGNAL, "regression", catboost.CatBoostRegressor)):
+        m(iterations=4, depth=3, thread_count=1, random_seed=1, allow_writing_files=False, verbose=False).fit(xs, y).save_model("m.onnx", format="onnx")
+        onnx_case(f"catboost {task}", onnx.load("m.onnx"), gaps=True, task=task)
+    onnx_case("every branch", branch_modes(False, 3), gaps=True, rows=rows, task="regression")
+    onnx_case("every branch of doubles", branch_modes(True, 3), gaps=True, rows=rows, double=True, task="regression")
+    onnx_case("tree ensemble", tree_ensemble(onnx.TensorProto.FLOAT), gaps=True, rows=rows, task="regression")
+    onnx_case("tree ensemble of doubles", tree_ensemble(onnx.TensorProto.DOUBLE), gaps=True, rows=rows, double=True, near=1e-12, task="regression")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         lightgbm_cases()
         xgboost_cases()
         catboost_cases()
-    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "catboost", "numpy", "pandas")}
+        onnx_cases()
+    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "catboost", "scikit-learn", "skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "pandas")}
     text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases}, allow_nan=False)
     (HERE / "golden.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(len(cases), "cases,", (HERE / "golden.json.gz").stat().st_size, "bytes")
