@@ -144,36 +144,12 @@ type slicedNode struct {
 	from, left, right uint16
 }
 
-// cutKey is what makes a comparison distinct. Sorted keys of one byte column stand together, those that send missing
-// rows left first.
-type cutKey struct {
-	set          int32 // number of the distinct category set; -1 for a threshold
-	rank         int32 // byte column
-	missingRight bool
-	cut          uint8
-}
-
-func (a cutKey) compare(b cutKey) int {
-	switch {
-	case a.set != b.set:
-		return int(a.set) - int(b.set)
-	case a.rank != b.rank:
-		return int(a.rank) - int(b.rank)
-	case a.missingRight != b.missingRight:
-		if b.missingRight {
-			return -1
-		}
-		return 1
-	}
-	return int(a.cut) - int(b.cut)
-}
-
 // sliceable reports whether the plan can score the tree of so many leaves.
 func sliceable(leaves int) bool { return leaves <= maxLeaves }
 
 // newPlan arranges an ensemble. leaves is the number of leaves of each tree.
 func newPlan(e *Ensemble, leaves []int) *plan {
-	b := &planner{e: e, place: make([]int32, e.Features), sets: map[string]int32{}}
+	b := &planner{e: e, place: make([]int32, e.Features), sets: map[string]int{}}
 	b.collect(leaves)
 	for i := 0; i < len(e.Trees); {
 		if !sliceable(leaves[i]) {
@@ -186,15 +162,23 @@ func newPlan(e *Ensemble, leaves []int) *plan {
 	return &b.plan
 }
 
+// planner numbers the distinct comparisons of an ensemble: for each byte column first those that send missing rows
+// left, then the others, a number for each threshold of the column; behind them, category sets as they are met.
 type planner struct {
 	plan
 	e     *Ensemble
-	place []int32          // of each feature in columns, one more than that
-	sets  map[string]int32 // distinct category sets
+	place []int32        // of each feature in columns, one more than that
+	bytes []byteColumn   // of each byte column
+	total int            // numbers of thresholds
+	sets  map[string]int // numbers of category sets
 	all   []setCut
-	keys  []cutKey // of the splits of the group, in their order
-	index map[cutKey]uint16
+	keys  []int32 // the numbers of the splits of the group, in their order
+	cuts  []int32 // of each number, its place in the group; -1 when the group has it, yet without place; else 0
+	queue []int32
 }
+
+// byteColumn is the numbers of a byte column: count from first on, twice.
+type byteColumn struct{ first, count, mask int }
 
 // collect finds the thresholds and category columns of all trees that are not walked.
 func (b *planner) collect(leaves []int) {
@@ -203,7 +187,8 @@ func (b *planner) collect(leaves []int) {
 			continue
 		}
 		t := &b.e.Trees[i]
-		t.splits(func(n int32) {
+		b.queue = t.splits(b.queue)
+		for _, n := range b.queue {
 			f := t.Feature[n]
 			if b.place[f] == 0 {
 				b.columns = append(b.columns, column{feature: int(f), code: -1})
@@ -212,15 +197,17 @@ func (b *planner) collect(leaves []int) {
 			c := &b.columns[b.place[f]-1]
 			if t.Categorical(n) {
 				c.code = 0
-				return
+				continue
 			}
 			c.wide = append(c.wide, t.Threshold[n])
-		})
+		}
 	}
 	for i := range b.columns {
 		c := &b.columns[i]
 		slices.Sort(c.wide)
 		c.wide = slices.Compact(c.wide)
+		c.rank, c.mask = b.ranks, b.masks
+		b.masks++
 		for rest := c.wide; len(rest) > 0; rest = rest[min(chunk, len(rest)):] {
 			some := rest[:min(chunk, len(rest))]
 			single := make([]float32, len(some))
@@ -228,41 +215,49 @@ func (b *planner) collect(leaves []int) {
 				single[j] = Floor32(v)
 			}
 			c.wideTables, c.singleTables = append(c.wideTables, newRankTable(some)), append(c.singleTables, newRankTable(single))
+			b.bytes = append(b.bytes, byteColumn{b.total, len(some), c.mask})
+			b.total += 2 * len(some)
+			b.ranks++
 		}
-		c.rank, c.mask = b.ranks, b.masks
-		b.ranks += len(c.wideTables)
-		b.masks++
 		if c.code == 0 {
 			c.code = b.codes
 			b.codes++
 		}
 	}
+	b.cuts = make([]int32, b.total)
 }
 
-// splits calls do for each split of a tree that its root reaches, breadth first.
-func (t *Tree) splits(do func(n int32)) {
+// splits is the splits of a tree that its root reaches, breadth first, in the memory of queue.
+func (t *Tree) splits(queue []int32) []int32 {
+	queue = queue[:0]
 	if t.Feature[0] == Leaf {
-		return
+		return queue
 	}
-	queue := append(make([]int32, 0, len(t.Feature)/2+1), 0)
+	queue = append(queue, 0)
 	for at := 0; at < len(queue); at++ {
 		n := queue[at]
-		do(n)
-		for _, child := range [2]int32{t.Left[n], t.Right[n]} {
-			if t.Feature[child] != Leaf {
-				queue = append(queue, child)
-			}
+		if l := t.Left[n]; t.Feature[l] != Leaf {
+			queue = append(queue, l)
+		}
+		if r := t.Right[n]; t.Feature[r] != Leaf {
+			queue = append(queue, r)
 		}
 	}
+	return queue
 }
 
-// key is the comparison of split n.
-func (b *planner) key(t *Tree, n int32) cutKey {
+// key is the number of the comparison of split n.
+func (b *planner) key(t *Tree, n int32) int32 {
 	c := &b.columns[b.place[t.Feature[n]]-1]
 	right := !t.MissingLeft[n]
 	if !t.Categorical(n) {
 		at, _ := slices.BinarySearch(c.wide, t.Threshold[n])
-		return cutKey{set: -1, rank: int32(c.rank + at/chunk), missingRight: right, cut: uint8(at % chunk)}
+		col := &b.bytes[c.rank+at/chunk]
+		at = col.first + at%chunk
+		if right {
+			at += col.count
+		}
+		return int32(at)
 	}
 	words := t.Words(n)
 	for len(words) > 0 && words[len(words)-1] == 0 {
@@ -278,106 +273,104 @@ func (b *planner) key(t *Tree, n int32) cutKey {
 	}
 	id, known := b.sets[string(name)]
 	if !known {
-		id = int32(len(b.all))
+		id = b.total + len(b.all)
 		b.sets[string(name)] = id
 		b.all = append(b.all, setCut{code: c.code, mask: c.mask, missingRight: right, words: words})
+		b.cuts = append(b.cuts, 0)
 	}
-	return cutKey{set: id}
+	return int32(id)
 }
 
 // group makes a part of the trees from first on, as many as have maxCuts comparisons together, and returns the tree
 // after them.
 func (b *planner) group(first int, leaves []int) int {
-	b.keys, b.index = b.keys[:0], map[cutKey]uint16{}
-	last := first
-	for ; last < len(b.e.Trees) && sliceable(leaves[last]); last++ {
-		if len(b.index)+leaves[last] > maxCuts {
-			break
-		}
+	b.keys = b.keys[:0]
+	clear(b.cuts)
+	last, distinct := first, 0
+	for ; last < len(b.e.Trees) && sliceable(leaves[last]) && distinct+leaves[last] <= maxCuts; last++ {
 		t := &b.e.Trees[last]
-		t.splits(func(n int32) {
+		b.queue = t.splits(b.queue)
+		for _, n := range b.queue {
 			k := b.key(t, n)
 			b.keys = append(b.keys, k)
-			b.index[k] = 0
-		})
+			if b.cuts[k] == 0 {
+				b.cuts[k] = -1
+				distinct++
+			}
+		}
 	}
 	p := part{first: first}
-	b.cuts(&p)
+	b.settle(&p)
 	keys := b.keys
 	for i := first; i < last; i++ {
-		keys = p.slice(&b.e.Trees[i], leaves[i], keys, b.index)
+		keys = b.slice(&p, i, leaves[i], keys)
 	}
 	p.values = append(p.values, make([]float64, 64)...)
 	b.parts = append(b.parts, p)
 	return last
 }
 
-// cuts gives each comparison of the group its place.
-func (b *planner) cuts(p *part) {
-	order := make([]cutKey, 0, len(b.index))
-	for k := range b.index {
-		order = append(order, k)
-	}
-	slices.SortFunc(order, cutKey.compare)
-	mask := make([]int, b.ranks)
-	for _, c := range b.columns {
-		for j := c.rank; j < c.rank+len(c.wideTables); j++ {
-			mask[j] = c.mask
-		}
-	}
-	for i, k := range order {
-		b.index[k] = uint16(i)
-		if k.set >= 0 {
-			s := b.all[k.set]
-			s.place = i
-			p.sets = append(p.sets, s)
-			continue
-		}
-		if i == 0 || order[i-1].set >= 0 || order[i-1].rank != k.rank || order[i-1].missingRight != k.missingRight {
-			r := cutRun{rank: int(k.rank), mask: -1, first: i}
-			if k.missingRight {
-				r.mask = mask[k.rank]
+// settle gives each comparison of the group its place.
+func (b *planner) settle(p *part) {
+	place := 0
+	for rank, col := range b.bytes {
+		for side := range 2 {
+			r := cutRun{rank: rank, mask: -1, first: place}
+			if side == 1 {
+				r.mask = col.mask
 			}
-			p.runs = append(p.runs, r)
+			for i, seen := range b.cuts[col.first+side*col.count:][:col.count] {
+				if seen != 0 {
+					b.cuts[col.first+side*col.count+i] = int32(place)
+					r.cuts = append(r.cuts, uint8(i))
+					place++
+				}
+			}
+			if len(r.cuts) > 0 {
+				p.runs = append(p.runs, r)
+			}
 		}
-		r := &p.runs[len(p.runs)-1]
-		r.cuts = append(r.cuts, k.cut)
+	}
+	for i, seen := range b.cuts[b.total:] {
+		if seen != 0 {
+			b.cuts[b.total+i] = int32(place)
+			s := b.all[i]
+			s.place = place
+			p.sets = append(p.sets, s)
+			place++
+		}
 	}
 }
 
-// slice appends a tree. Leaves have the first slots, in the order in which they are met, then come the splits.
-func (p *part) slice(t *Tree, leaves int, keys []cutKey, index map[cutKey]uint16) []cutKey {
+// slice appends tree i. Leaves have the first slots, in the order in which they are met, then come the splits.
+func (b *planner) slice(p *part, i, leaves int, keys []int32) []int32 {
+	t := &b.e.Trees[i]
 	p.trees = append(p.trees, slicedTree{nodes: uint32(leaves - 1), leaves: uint32(leaves), output: uint32(t.Output)})
 	if t.Feature[0] == Leaf {
 		p.values = append(p.values, t.Value[0])
 		return keys
 	}
+	// The splits come in the order in which their parents met them, so that their slots are counted up with them.
 	leaf, split := 0, (leaves+31)/32*32
-	slot := map[int32]uint16{0: onesSlot * slotBytes}
-	at := 0
-	t.splits(func(n int32) {
-		node := slicedNode{cut: index[keys[at]], from: slot[n]}
-		at++
-		for side, child := range [2]int32{t.Left[n], t.Right[n]} {
-			var s uint16
-			if t.Feature[child] == Leaf {
-				p.values = append(p.values, t.Value[child])
-				s = uint16(leaf * slotBytes)
-				leaf++
-			} else {
-				s = uint16(split * slotBytes)
-				split++
-				slot[child] = s
-			}
-			if side == 0 {
-				node.left = s
-			} else {
-				node.right = s
-			}
+	next := func(child int32) uint16 {
+		if t.Feature[child] == Leaf {
+			p.values = append(p.values, t.Value[child])
+			leaf++
+			return uint16((leaf - 1) * slotBytes)
 		}
-		p.nodes = append(p.nodes, node)
-	})
-	return keys[at:]
+		split++
+		return uint16((split - 1) * slotBytes)
+	}
+	from := uint16(onesSlot * slotBytes)
+	b.queue = t.splits(b.queue)
+	for at, n := range b.queue {
+		if at > 0 {
+			from = uint16(((leaves+31)/32*32 + at - 1) * slotBytes)
+		}
+		left := next(t.Left[n])
+		p.nodes = append(p.nodes, slicedNode{cut: uint16(b.cuts[keys[at]]), from: from, left: left, right: next(t.Right[n])})
+	}
+	return keys[len(b.queue):]
 }
 
 // category is the whole part of v when it is a category, and -1 otherwise.

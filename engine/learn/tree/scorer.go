@@ -35,12 +35,14 @@ func NewScorer(e *Ensemble) (*Scorer, error) {
 	var total int
 	count := make([]int, len(e.Base))
 	plain := e.ZeroMissing == nil
+	var queue []int32
 	for i := range e.Trees {
 		t := &e.Trees[i]
 		total += len(t.Feature)
 		count[t.Output]++
 		plain = plain && t.Set == nil
-		s.leaves[i] = t.leaves()
+		queue = t.splits(queue)
+		s.leaves[i] = len(queue) + 1
 	}
 	if total > math.MaxInt32 {
 		return nil, fault.New(fault.TooLarge, "the model has %d nodes; at most %d can be predicted with", total, math.MaxInt32)
@@ -55,13 +57,6 @@ func NewScorer(e *Ensemble) (*Scorer, error) {
 		s.flat = newFlat(e, total)
 	}
 	return s, nil
-}
-
-// leaves is the number of leaves of a tree.
-func (t *Tree) leaves() int {
-	n := 1
-	t.splits(func(int32) { n++ })
-	return n
 }
 
 // Kernel names what scores many rows on this processor: scalar, or the vector instructions it uses. The results are
