@@ -14,6 +14,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/mlp"
 	"github.com/trimtab-ml/trimtab/engine/learn/neighbours"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -54,7 +55,7 @@ const (
 
 // Names are the learners that New makes, in the order to show them.
 func Names() []string {
-	return []string{gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, neighbours.Name, bayes.Name, dummy.Name}
+	return []string{gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, neighbours.Name, bayes.Name, dummy.Name, mlp.Name}
 }
 
 // Presets are the learners that need no tuning, in the order of their effort; New makes them too.
@@ -76,6 +77,8 @@ func New(name string, p Params) (Learner, error) {
 		return bayes.New(p)
 	case dummy.Name:
 		return dummy.New(p)
+	case mlp.Name:
+		return mlp.New(p)
 	}
 	if slices.Contains(preset.Names(), name) {
 		return preset.New(name, p, New)
@@ -118,6 +121,8 @@ func load(b []byte, depth int) (Model, error) {
 		return bayes.Load(r, version)
 	case dummy.Name:
 		return dummy.Load(r, version)
+	case mlp.Name:
+		return mlp.Load(r, version)
 	}
 	return nil, fault.New(fault.FormatNotServed, "a model of kind %q cannot be read by this version", kind)
 }

@@ -42,7 +42,8 @@ type Options struct {
 	// Progress is called after every round with the rounds done, the rounds planned and the mean training loss
 	// (log loss, or half the mean squared error). It is called from the goroutine that called Fit.
 	Progress func(done, total int, loss float64)
-	// Curve is called like Progress, with the training loss and the loss on Valid (NaN without Valid).
+	// Curve is called like Progress, with the training loss and the loss on Valid, or on the rows that the learner itself
+	// held out (NaN without either).
 	Curve func(done, total int, train, valid float64)
 	// Ready is called once, when the rows have been prepared (binned, standardised) and training proper begins.
 	Ready func()

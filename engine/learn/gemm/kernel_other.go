@@ -1,0 +1,11 @@
+//go:build !amd64
+
+package gemm
+
+import "unsafe"
+
+const vector = false
+
+func kernel6x16(int, unsafe.Pointer, uintptr, uintptr, unsafe.Pointer, unsafe.Pointer, uintptr) {
+	panic("gemm: there is no kernel for this processor")
+}
