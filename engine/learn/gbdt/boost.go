@@ -3,6 +3,7 @@ package gbdt
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
@@ -44,7 +45,9 @@ func newBooster(p *plan, valid *learner.Set, validWeights []float64) (*booster, 
 	if err != nil {
 		return nil, err
 	}
-	b.base = b.loss.bound.Base()
+	if b.base = b.loss.bound.Base(); len(b.base) != p.outputs || slices.ContainsFunc(b.base, math.IsNaN) {
+		return nil, fault.New(fault.Invalid, "gbdt: objective %s starts from %v, which are not %d numbers", p.objective.Name(), b.base, p.outputs)
+	}
 	if p.init != nil {
 		b.base = p.init.Base
 		b.trees = append(b.trees, p.init.Trees...)

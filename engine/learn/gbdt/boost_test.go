@@ -203,7 +203,8 @@ func TestGoingOn(t *testing.T) {
 
 func TestGoingOnFromAnotherModel(t *testing.T) {
 	numbers, classes := makeGolden("number", 5, 0).set, makeGolden("class", 5, 0).set
-	counts := makeGolden("count", 5, 0).set
+	counts, renamed := makeGolden("count", 5, 0).set, makeGolden("number", 5, 0).set
+	renamed.X.Names = []string{"a", "b", "c", "d", "e", "f", "g"}
 	for name, c := range map[string]struct {
 		init    *gbdt.Model
 		params  learner.Params
@@ -212,6 +213,7 @@ func TestGoingOnFromAnotherModel(t *testing.T) {
 		"task":     {fit(t, learner.Params{"rounds": 1}, classes, learner.Multiclass, 4, learner.Options{}), nil, "4 outputs and link softmax"},
 		"link":     {fit(t, learner.Params{"rounds": 1, "objective": "poisson"}, counts, learner.Regression, 0, learner.Options{}), nil, "link exp"},
 		"boosting": {fit(t, learner.Params{"rounds": 1}, numbers, learner.Regression, 0, learner.Options{}), learner.Params{"boosting": "rf", "subsample": 0.5}, "cannot go on"},
+		"names":    {fit(t, learner.Params{"rounds": 1}, renamed, learner.Regression, 0, learner.Options{}), nil, "has other features"},
 	} {
 		l, err := gbdt.New(c.params)
 		if err != nil {

@@ -22,6 +22,8 @@ package gbdt
 import (
 	"context"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/bins"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
@@ -229,6 +231,10 @@ func (p *plan) checkInit() error {
 	if m.Task() != p.task || m.Features() != p.train.X.Cols || len(m.Base) != k || m.Link != p.objective.Link() {
 		return fault.New(fault.Invalid, "gbdt: the model to go on from is for a %s task with %d features, %d outputs and link %s, and this is a %s task with %d, %d and %s",
 			m.Task(), m.Features(), len(m.Base), m.Link, p.task, p.train.X.Cols, k, p.objective.Link())
+	}
+	if names := p.train.X.Names; m.Names != nil && len(names) > 0 && !slices.Equal(m.Names, names) {
+		return fault.New(fault.Invalid, "gbdt: the model to go on from has other features, or in another order, than the rows").
+			WithHint("its features are %s", strings.Join(m.Names, ", "))
 	}
 	if m.Average != p.Forest {
 		return fault.New(fault.Invalid, "gbdt: boosting cannot go on from a forest, nor boosting rf from a boosted model").

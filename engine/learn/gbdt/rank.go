@@ -59,10 +59,11 @@ func (b *rankBound) Gradients(lo, hi int, margins []float64, grads []float32) {
 	}
 }
 
-// rankScratch is what the queries of a stretch share.
+// rankScratch is what the queries of a stretch share: the rows of one from the best placed to the last.
 type rankScratch struct {
-	order []int32
-	sums  [][2]float64
+	order         []int32
+	margins, gain []float64
+	g, h          []float64
 }
 
 // query writes the gradients of query q.
@@ -74,40 +75,56 @@ func (b *rankBound) query(q int, margins []float64, grads []float32, s *rankScra
 		return
 	}
 	s.order = byMargin(s.order[:0], margins)
-	s.sums = append(s.sums[:0], make([][2]float64, n)...)
-	order, sums := s.order, s.sums
-	spread := b.norm && margins[order[0]] != margins[order[n-1]]
+	s.margins, s.gain = s.margins[:0], s.gain[:0]
+	for _, row := range s.order {
+		s.margins, s.gain = append(s.margins, margins[row]), append(s.gain, gain(y[row])/b.best[q])
+	}
+	s.g, s.h = append(s.g[:0], make([]float64, n)...), append(s.h[:0], make([]float64, n)...)
+	spread := b.norm && s.margins[0] != s.margins[n-1]
 	var total float64
 	for i := range min(n-1, b.truncation) {
-		for j := i + 1; j < n; j++ {
-			high, low := order[i], order[j]
-			if y[high] == y[low] {
-				continue
-			}
-			if y[high] < y[low] {
-				high, low = low, high
-			}
-			apart := margins[high] - margins[low]
-			weight := (gain(y[high]) - gain(y[low])) * (b.discount[i] - b.discount[j]) / b.best[q]
-			if spread {
-				weight /= 0.01 + math.Abs(apart)
-			}
-			p := 1 / (1 + expNeg(-clamp(apart)))
-			g, h := p*weight, p*(1-p)*weight
-			sums[low][0] += g
-			sums[high][0] -= g
-			sums[low][1] += h
-			sums[high][1] += h
-			total += 2 * g
-		}
+		total += b.pairs(s, i, spread)
 	}
 	factor := 1.0
 	if b.norm && total > 0 {
 		factor = math.Log2(1+total) / total
 	}
-	for i, v := range sums {
-		grads[2*i], grads[2*i+1] = single(v[0]*factor), single(v[1]*factor)
+	for i, row := range s.order {
+		grads[2*row], grads[2*row+1] = single(s.g[i]*factor), single(s.h[i]*factor)
 	}
+}
+
+// pairs adds the gradients of the row at place i with each row behind it and returns the sum of their sizes. Rows of the
+// same grade make a pair of weight 0, which costs less than asking.
+func (b *rankBound) pairs(s *rankScratch, i int, spread bool) (total float64) {
+	own, ownGain, ownDiscount := s.margins[i], s.gain[i], b.discount[i]
+	margins := s.margins[i+1:]
+	gains, discounts := s.gain[i+1:][:len(margins)], b.discount[i+1:][:len(margins)]
+	g, h := s.g[i+1:][:len(margins)], s.h[i+1:][:len(margins)]
+	var ownG, ownH float64
+	for j, m := range margins {
+		apart := own - m
+		near := 1.0
+		if spread {
+			near = 0.01 + apart
+		}
+		// better is above 0 when the row at place i is the one that should be there.
+		better := ownGain - gains[j]
+		e := expNeg(clamp(math.Copysign(apart, -better)))
+		// With p = 1/(1+e), p/near and then p by one division.
+		quotient := 1 / (near * (1 + e))
+		p := quotient * near
+		pull := better * (ownDiscount - discounts[j]) * quotient
+		curve := math.Abs(pull) * (1 - p)
+		ownG -= pull
+		g[j] += pull
+		ownH += curve
+		h[j] += curve
+		total += 2 * math.Abs(pull)
+	}
+	s.g[i] += ownG
+	s.h[i] += ownH
+	return total
 }
 
 func (b *rankBound) Losses(lo, hi int, margins, losses []float64) {
