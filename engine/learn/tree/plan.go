@@ -149,7 +149,7 @@ func sliceable(leaves int) bool { return leaves <= maxLeaves }
 
 // newPlan arranges an ensemble. leaves is the number of leaves of each tree.
 func newPlan(e *Ensemble, leaves []int) *plan {
-	b := &planner{e: e, place: make([]int32, e.Features), sets: map[string]int{}}
+	b := &planner{e: e, place: make([]int32, e.Features), sets: map[string]int{}, met: map[setOf]int32{}}
 	b.collect(leaves)
 	for i := 0; i < len(e.Trees); {
 		if !sliceable(leaves[i]) {
@@ -167,10 +167,11 @@ func newPlan(e *Ensemble, leaves []int) *plan {
 type planner struct {
 	plan
 	e     *Ensemble
-	place []int32        // of each feature in columns, one more than that
-	bytes []byteColumn   // of each byte column
-	total int            // numbers of thresholds
-	sets  map[string]int // numbers of category sets
+	place []int32         // of each feature in columns, one more than that
+	bytes []byteColumn    // of each byte column
+	total int             // numbers of thresholds
+	sets  map[string]int  // numbers of category sets
+	met   map[setOf]int32 // numbers of the tree's uses of its sets: a large set may have many
 	all   []setCut
 	keys  []int32 // the numbers of the splits of the group, in their order
 	cuts  []int32 // of each number, its place in the group; -1 when the group has it, yet without place; else 0
@@ -259,6 +260,10 @@ func (b *planner) key(t *Tree, n int32) int32 {
 		}
 		return int32(at)
 	}
+	same := setOf{t.Set[n], c.code, right}
+	if id, known := b.met[same]; known {
+		return id
+	}
 	words := t.Words(n)
 	for len(words) > 0 && words[len(words)-1] == 0 {
 		words = words[:len(words)-1]
@@ -278,7 +283,15 @@ func (b *planner) key(t *Tree, n int32) int32 {
 		b.all = append(b.all, setCut{code: c.code, mask: c.mask, missingRight: right, words: words})
 		b.cuts = append(b.cuts, 0)
 	}
+	b.met[same] = int32(id)
 	return int32(id)
+}
+
+// setOf is a use of a tree's category set.
+type setOf struct {
+	set   int32
+	code  int
+	right bool
 }
 
 // group makes a part of the trees from first on, as many as have maxCuts comparisons together, and returns the tree
@@ -290,6 +303,7 @@ func (b *planner) group(first int, leaves []int) int {
 	for ; last < len(b.e.Trees) && sliceable(leaves[last]) && distinct+leaves[last] <= maxCuts; last++ {
 		t := &b.e.Trees[last]
 		b.queue = t.splits(b.queue)
+		clear(b.met)
 		for _, n := range b.queue {
 			k := b.key(t, n)
 			b.keys = append(b.keys, k)

@@ -17,6 +17,7 @@ type Scorer struct {
 	flat   flat      // empty with category sets or ZeroMissing
 	scale  []float64 // per output, with Average: one over its trees
 	leaves []int     // of each tree
+	mean   int       // leaves of a tree
 
 	seen    atomic.Int64 // rows scored together without the plan
 	once    sync.Once
@@ -47,6 +48,10 @@ func NewScorer(e *Ensemble) (*Scorer, error) {
 	if total > math.MaxInt32 {
 		return nil, fault.New(fault.TooLarge, "the model has %d nodes; at most %d can be predicted with", total, math.MaxInt32)
 	}
+	for _, n := range s.leaves {
+		s.mean += n
+	}
+	s.mean /= max(1, len(e.Trees))
 	if e.Average {
 		s.scale = make([]float64, len(count))
 		for k, n := range count {
@@ -150,16 +155,29 @@ func find[T float32 | float64](e *Ensemble, t *Tree, x []T) int32 {
 	return n
 }
 
-// Arranging an ensemble for sliced scoring costs about what walking its trees for planRows rows costs, and scoring a
-// block costs about the same for one row as for all of them, so that fewer than sliceRows are walked.
-const (
-	planRows  = 1000
-	sliceRows = 8
-)
+// planRows is the rows that cost about as much to walk as arranging the ensemble for sliced scoring does.
+const planRows = 1000
+
+// leastRows is the rows of a block from which on slicing beats walking: a block costs about the same for one row as
+// for all, more so without vectors and with many leaves. walkable says that the flat trees can walk them.
+func (s *Scorer) leastRows(walkable bool) int {
+	many := s.mean > 64
+	switch {
+	case level > 0 && many:
+		return 32
+	case level > 0:
+		return 8
+	case !walkable:
+		return 32
+	case many || len(s.e.Trees) < 100:
+		return block + 1
+	}
+	return 128
+}
 
 // sliced is the plan when rows are enough for it, and otherwise nil.
-func (s *Scorer) sliced(rows int) *plan {
-	if rows < sliceRows || len(s.e.Base) > maxSums || s.seen.Load() < planRows && s.seen.Add(int64(rows)) < planRows {
+func (s *Scorer) sliced(rows, least int) *plan {
+	if min(rows, block) < least || len(s.e.Base) > maxSums || s.seen.Load() < planRows && s.seen.Add(int64(rows)) < planRows {
 		return nil
 	}
 	s.once.Do(func() { s.plan = newPlan(s.e, s.leaves) })
@@ -200,11 +218,13 @@ func scoreRows[T float32 | float64](s *Scorer, data []T, rows int, dst []float64
 	if rows < parallelRows {
 		workers = 1
 	}
-	plan := s.sliced(rows)
+	_, single := any(data).([]float32)
+	least := s.leastRows(single && s.flat.nodes != nil)
+	plan := s.sliced(rows, least)
 	shard.Run(shard.Workers(workers), shard.Blocks(rows, block), func(_, b int) {
 		lo, hi := shard.Bounds(b, rows, block)
 		x, out := data[lo*p:hi*p], dst[lo*k:hi*k]
-		if plan != nil && hi-lo >= sliceRows {
+		if plan != nil && hi-lo >= least {
 			scoreBlock(s, plan, x, hi-lo, out)
 			return
 		}

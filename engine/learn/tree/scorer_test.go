@@ -184,12 +184,25 @@ func checkScorer(t *testing.T, e *Ensemble, x []float64, rows int) {
 			s.RowsWide(x, rows, got, 2)
 			same(t, "RowsWide", got, wantWide, k)
 		}
+		// The plan for any number of rows, also where walking is cheaper.
+		plan := newPlan(e, s.leaves)
+		for from := 0; from < rows; from += block {
+			n := min(block, rows-from)
+			clear(got)
+			scoreBlock(s, plan, single[from*p:], n, got)
+			same(t, "sliced", got[:n*k], want[from*k:], k)
+			if !e.Single {
+				clear(got)
+				scoreBlock(s, plan, x[from*p:], n, got)
+				same(t, "sliced wide", got[:n*k], wantWide[from*k:], k)
+			}
+		}
 	})
 }
 
 func same(t *testing.T, way string, got, want []float64, k int) {
 	t.Helper()
-	for i := range want {
+	for i := range got {
 		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
 			t.Fatalf("%s: output %d of row %d is %v, not %v", way, i%k, i/k, got[i], want[i])
 		}

@@ -80,8 +80,9 @@ const zeroMissing = float64(float32(1e-35))
 
 // Limits on what a file may claim, so that a few altered bytes cannot ask for gigabytes.
 const (
-	maxFeatures = 1 << 24
-	maxOutputs  = 1 << 16
+	maxFeatures   = 1 << 24
+	maxOutputs    = 1 << 16
+	maxCategories = 1 << 30
 )
 
 // Check makes sure that no prediction can leave the arrays or fail to end, and that each node has one parent at most,
@@ -174,6 +175,9 @@ func (t *Tree) checkSets() error {
 	for s := range max(sets, 0) {
 		if t.Bounds[s] < 0 || t.Bounds[s] > t.Bounds[s+1] || int(t.Bounds[s+1]) > len(t.Bits) {
 			return fault.New(fault.Corrupt, "the bounds of category set %d are %d and %d of %d words", s, t.Bounds[s], t.Bounds[s+1], len(t.Bits))
+		}
+		if t.Bounds[s+1]-t.Bounds[s] > maxCategories/32 {
+			return fault.New(fault.Corrupt, "category set %d claims more than %d categories", s, maxCategories)
 		}
 	}
 	for i, s := range t.Set {
