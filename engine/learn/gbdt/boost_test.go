@@ -531,3 +531,55 @@ func TestTooFewRowsToHoldOut(t *testing.T) {
 	two := learner.Set{X: table.NewMatrix(2, []string{"a"}), Y: []float64{0, 1}}
 	fit(t, learner.Params{"early_stopping_rounds": 3}, two, learner.Regression, 0, learner.Options{})
 }
+
+// A time budget that ends the search ends the fit: there is none left to train on all rows.
+func TestTimeBudgetEndsTheFit(t *testing.T) {
+	set := makeGolden("number", 5, 0).set
+	asked := 0
+	m := fit(t, learner.Params{"early_stopping_rounds": 5}, set, learner.Regression, 0, learner.Options{Enough: func() bool {
+		asked++
+		return asked >= 7
+	}})
+	if asked != 7 || m.Rounds() != 7 {
+		t.Errorf("asked %d times, %d rounds", asked, m.Rounds())
+	}
+	// One that ends the second run leaves the first one's model, which is the better of the two.
+	asked = 0
+	search := fit(t, learner.Params{"early_stopping_rounds": 5, "refit": false, "learning_rate": 0.5}, set, learner.Regression, 0, learner.Options{})
+	run := 0
+	m = fit(t, learner.Params{"early_stopping_rounds": 5, "learning_rate": 0.5}, set, learner.Regression, 0, learner.Options{
+		Progress: func(done, _ int, _ float64) {
+			if done == 1 {
+				run++
+			}
+		},
+		Enough: func() bool { return run == 2 },
+	})
+	if !bytes.Equal(encoded(t, m), encoded(t, search)) {
+		t.Errorf("%d rounds, the search kept %d", m.Rounds(), search.Rounds())
+	}
+}
+
+// Bounds of monotone columns hold whatever gives the leaves their values.
+func TestObjectivesKeepDirections(t *testing.T) {
+	eachObjective(t, func(t *testing.T, p learner.Params, set learner.Set, task learner.Task, classes int) {
+		if task == learner.Multiclass {
+			t.Skip("margins rise, shares need not")
+		}
+		m := fit(t, with(p, "rounds", 15, "monotone", []int{-1, 1, 0, 0, 0, 0, 0}), set, task, classes, learner.Options{})
+		var last, now [1]float64
+		for i := range 300 {
+			row := append([]float32(nil), set.X.Row(i)...)
+			for column, direction := range []float64{-1, 1} {
+				x := append([]float32(nil), row...)
+				for step := range 50 {
+					x[column] = float32(step) / 50
+					if m.Margin(x, now[:]); step > 0 && direction*(now[0]-last[0]) < 0 {
+						t.Fatalf("row %d: %v becomes %v as column %d rises to %v", i, last[0], now[0], column, x[column])
+					}
+					last = now
+				}
+			}
+		}
+	})
+}
