@@ -118,7 +118,7 @@ func Make(x *table.Matrix, o Options) *Set {
 		lo, hi := shard.Bounds(b, x.Cols, together)
 		keys := buffers[w].gather(x, rows, lo, hi)
 		for f := lo; f < hi; f++ {
-			if n := x.Categories(f); n > 0 {
+			if n := levels(x, f); n > 0 {
 				all[f] = categories(x, f, n)
 				continue
 			}

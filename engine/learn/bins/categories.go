@@ -6,6 +6,12 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
 
+// mostLevels is how many categories float32 can tell apart.
+const mostLevels = 1 << 24
+
+// levels is the number of categories of column f, 0 when it holds numbers.
+func levels(x *table.Matrix, f int) int { return min(x.Categories(f), mostLevels) }
+
 // categories codes column f of categories 0 to levels-1 by their frequency, ties by number. When there are more than
 // fit, the rarest share the last code, and so do values that are no category of the column.
 func categories(x *table.Matrix, f, levels int) Column {

@@ -74,7 +74,7 @@ type coder struct {
 
 func newCoder(c *Column, x *table.Matrix) coder {
 	if c.Categorical() {
-		return coder{lookup: c.lookup(x.Categories(c.Source))}
+		return coder{lookup: c.lookup(levels(x, c.Source))}
 	}
 	e := coder{half: 1}
 	for i := range e.cuts {

@@ -62,7 +62,7 @@ func New(name string, p learner.Params) (*Learner, error) {
 	s := Settings{
 		Trees:     1,
 		MaxDepth:  r.Int("max_depth", 0, 0, 1<<16),
-		Leaves:    r.Int("leaves", 0, 0, math.MaxInt32),
+		Leaves:    r.Int("leaves", 0, 0, 65_535),
 		MinLeaf:   r.Int("min_leaf", 1, 1, math.MaxInt32),
 		MinSplit:  r.Int("min_split", 2, 2, math.MaxInt32),
 		MinGain:   r.Float("min_gain", 0, 0, math.MaxFloat64),

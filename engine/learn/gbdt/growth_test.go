@@ -3,7 +3,6 @@ package gbdt_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -418,15 +417,4 @@ func oneHot(rows, levels, families int) (*table.Matrix, []float64) {
 		}
 	}
 	return x, z
-}
-
-// BenchmarkWideSparse trains on 2,000 one-hot columns.
-func BenchmarkWideSparse(b *testing.B) {
-	x, z := oneHot(20_000, 100, 20)
-	b.Run(fmt.Sprint(x.Cols, " columns"), func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			fit(b, learner.Params{"rounds": 10}, learner.Set{X: x, Y: z}, learner.Regression, 0, learner.Options{Workers: 1})
-		}
-	})
 }

@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -89,7 +90,39 @@ func makeBins(x *table.Matrix) *bins.Set {
 	return bins.Make(x, bins.Options{Bins: 255, Workers: 1, Bundle: true, Records: true, Room: gradientRoom})
 }
 
-// Bundling changes neither splits nor values: the model is the one that columns with slots of their own give.
+// boosted trains on bins made with or without bundles, with leaves that may hold most histograms, 0 for the usual number.
+func boosted(t testing.TB, set learner.Set, p learner.Params, bundle bool, most int) (model string, d *bins.Set) {
+	t.Helper()
+	l, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := l.plan(set, learner.Regression, 0, learner.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBooster(plan, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.data = bins.Make(set.X, bins.Options{Bins: 255, Workers: 1, Bundle: bundle, Records: true, Room: gradientRoom})
+	b.grower = newGrower(b.Settings, &constraints{}, b.data, 1)
+	if most > 0 {
+		b.grower.arena.most = most
+	}
+	m, err := b.run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := m.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes), b.data
+}
+
+// Bundling changes neither splits nor values: the model is the one that columns with slots of their own give. Nor does it
+// matter how many leaves keep their histogram.
 func TestBundlesLoseNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	const families, levels = 6, 25
@@ -116,37 +149,42 @@ func TestBundlesLoseNothing(t *testing.T) {
 			y[i] = 4
 		}
 	}
-	model := func(bundle bool) (string, int) {
-		l, err := New(learner.Params{"rounds": 8, "leaves": 60, "min_leaf": 5})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := l.plan(learner.Set{X: x, Y: y}, learner.Regression, 0, learner.Options{Workers: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := newBooster(p, nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.data = bins.Make(x, bins.Options{Bins: 255, Workers: 1, Bundle: bundle, Records: true, Room: gradientRoom})
-		b.grower = newGrower(b.Settings, &constraints{}, b.data, 1)
-		m, err := b.run(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		bytes, err := m.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(bytes), len(b.data.Slots)
-	}
-	plain, slots := model(false)
-	bundled, fewer := model(true)
+	set, p := learner.Set{X: x, Y: y}, learner.Params{"rounds": 8, "leaves": 60, "min_leaf": 5}
+	plain, alone := boosted(t, set, p, false, 0)
+	bundled, shared := boosted(t, set, p, true, 0)
 	if plain != bundled {
-		t.Error("the models differ")
+		t.Error("bundles give another model")
 	}
-	if fewer*10 > slots {
-		t.Errorf("%d slots become %d", slots, fewer)
+	if len(shared.Slots)*10 > len(alone.Slots) {
+		t.Errorf("%d slots become %d", len(alone.Slots), len(shared.Slots))
+	}
+	for _, most := range []int{1, 3, 7} {
+		if few, _ := boosted(t, set, p, true, most); few != plain {
+			t.Errorf("leaves with %d histograms give another model", most)
+		}
+	}
+}
+
+// BenchmarkWideSparse trains on 2,000 one-hot columns in bundles and without.
+func BenchmarkWideSparse(b *testing.B) {
+	r := rand.New(rand.NewPCG(12, 12))
+	const families, levels = 20, 100
+	x := table.NewMatrix(20_000, make([]string, families*levels))
+	y := make([]float64, x.Rows)
+	for i := range y {
+		for f := range families {
+			level := r.IntN(levels)
+			x.Row(i)[f*levels+level] = 1
+			y[i] += float64(level*f%7) / 3
+		}
+	}
+	for _, bundle := range []bool{false, true} {
+		b.Run(fmt.Sprint("bundles ", bundle), func(b *testing.B) {
+			var d *bins.Set
+			for b.Loop() {
+				_, d = boosted(b, learner.Set{X: x, Y: y}, learner.Params{"rounds": 10}, bundle, 0)
+			}
+			b.ReportMetric(float64(len(d.Records)+len(d.Slots)*d.Rows)/1e6, "MB/codes")
+		})
 	}
 }
