@@ -159,7 +159,8 @@ func newPlan(e *Ensemble, leaves []int) *plan {
 		}
 		i = b.group(i, leaves)
 	}
-	return &b.plan
+	p := b.plan // without what making it took
+	return &p
 }
 
 // planner numbers the distinct comparisons of an ensemble: for each byte column first those that send missing rows
