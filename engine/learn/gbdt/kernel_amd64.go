@@ -41,3 +41,20 @@ func quantiseBlock(g *grower, grads []float32, lo, hi int, scales *[2]float64) {
 	}
 	quantiseRows(g, grads, lo+n, hi, scales, 0, false)
 }
+
+// pairsAVX2 is pairRows of n rows, a multiple of 4 above 0. powers is twoTo.
+//
+//go:noescape
+func pairsAVX2(own *placed, sums *pairSums, margins, gains, discounts, pulls, curves *float64, n int, powers *[32]uint64)
+
+// pairBlock is pairRows.
+func pairBlock(own *placed, sums *pairSums, margins, gains, discounts, g, h []float64) {
+	n := 0
+	if vector {
+		n = len(margins) &^ 3
+	}
+	if n > 0 {
+		pairsAVX2(own, sums, &margins[0], &gains[:n][0], &discounts[:n][0], &g[:n][0], &h[:n][0], n, &twoTo)
+	}
+	pairRows(own, sums, margins[n:], gains[n:], discounts[n:], g[n:], h[n:])
+}

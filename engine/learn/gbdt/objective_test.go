@@ -350,6 +350,30 @@ func TestKernelsAreTheirTwins(t *testing.T) {
 		}
 	}
 
+	for n := range 70 {
+		own := placed{margin: 3, gain: 0.4, discount: 0.9, near: 0.01, distance: 1}
+		if n%2 == 0 {
+			own.near, own.distance = 1, 0
+		}
+		fill := func(of func() float64) []float64 {
+			v := make([]float64, n)
+			for i := range v {
+				v[i] = of()
+			}
+			return v
+		}
+		margins := fill(func() float64 { return []float64{3, 2.9, 3 - r.ExpFloat64(), -100}[r.IntN(4)] })
+		gains := fill(func() float64 { return float64(r.IntN(6)) / 5 })
+		discounts := fill(func() float64 { return 0.9 * r.Float64() })
+		g, h, sums := fill(r.Float64), fill(r.Float64), pairSums{}
+		gV, hV, sumsV := slices.Clone(g), slices.Clone(h), sums
+		pairRows(&own, &sums, margins, gains, discounts, g, h)
+		pairBlock(&own, &sumsV, margins, gains, discounts, gV, hV)
+		if !slices.Equal(g, gV) || !slices.Equal(h, hV) || sums != sumsV {
+			t.Fatalf("%d pairs: %v, not %v", n, sumsV, sums)
+		}
+	}
+
 	x := table.NewMatrix(71, make([]string, 9))
 	for i := range x.Data {
 		x.Data[i] = float32(r.IntN(50))

@@ -94,37 +94,50 @@ func (b *rankBound) query(q int, margins []float64, grads []float32, s *rankScra
 	}
 }
 
-// pairs adds the gradients of the row at place i with each row behind it and returns the sum of their sizes. Rows of the
-// same grade make a pair of weight 0, which costs less than asking.
+// pairs adds the gradients of the row at place i with each row behind it and returns the sum of their sizes.
 func (b *rankBound) pairs(s *rankScratch, i int, spread bool) (total float64) {
-	own, ownGain, ownDiscount := s.margins[i], s.gain[i], b.discount[i]
-	margins := s.margins[i+1:]
-	gains, discounts := s.gain[i+1:][:len(margins)], b.discount[i+1:][:len(margins)]
-	g, h := s.g[i+1:][:len(margins)], s.h[i+1:][:len(margins)]
-	var ownG, ownH float64
+	own := placed{margin: s.margins[i], gain: s.gain[i], discount: b.discount[i], near: 1}
+	if spread {
+		own.near, own.distance = 0.01, 1
+	}
+	var sums pairSums
+	n := len(s.margins)
+	pairBlock(&own, &sums, s.margins[i+1:], s.gain[i+1:], b.discount[i+1:n], s.g[i+1:], s.h[i+1:])
+	s.g[i] += added(sums.g)
+	s.h[i] += added(sums.h)
+	return added(sums.size)
+}
+
+// placed is the row that others are paired with: what its margin, gain and discount are, and by what a pair's weight is
+// divided, near plus distance times how far the margins are apart.
+type placed struct{ margin, gain, discount, near, distance float64 }
+
+// pairSums are sums over pairs in four parts, the j-th pair in part j modulo 4.
+type pairSums struct{ g, h, size [4]float64 }
+
+func added(v [4]float64) float64 { return (v[0] + v[1]) + (v[2] + v[3]) }
+
+// pairRows pairs a row with each of those behind it: it adds the gradients of the others to g and h, and its own and the
+// sum of their sizes to sums. Rows of the same grade make a pair of weight 0, which costs less than asking.
+func pairRows(own *placed, sums *pairSums, margins, gains, discounts, g, h []float64) {
+	gains, discounts, g, h = gains[:len(margins)], discounts[:len(margins)], g[:len(margins)], h[:len(margins)]
 	for j, m := range margins {
-		apart := own - m
-		near := 1.0
-		if spread {
-			near = 0.01 + apart
-		}
-		// better is above 0 when the row at place i is the one that should be there.
-		better := ownGain - gains[j]
+		apart := own.margin - m
+		near := own.near + float64(own.distance*apart)
+		// better is above 0 when the row in front is the one that should be there.
+		better := own.gain - gains[j]
 		e := expNeg(clamp(math.Copysign(apart, -better)))
 		// With p = 1/(1+e), p/near and then p by one division.
-		quotient := 1 / (near * (1 + e))
+		quotient := 1 / float64(near*(1+e))
 		p := quotient * near
-		pull := better * (ownDiscount - discounts[j]) * quotient
+		pull := better * (own.discount - discounts[j]) * quotient
 		curve := math.Abs(pull) * (1 - p)
-		ownG -= pull
 		g[j] += pull
-		ownH += curve
 		h[j] += curve
-		total += 2 * math.Abs(pull)
+		sums.g[j&3] -= pull
+		sums.h[j&3] += curve
+		sums.size[j&3] += 2 * math.Abs(pull)
 	}
-	s.g[i] += ownG
-	s.h[i] += ownH
-	return total
 }
 
 func (b *rankBound) Losses(lo, hi int, margins, losses []float64) {

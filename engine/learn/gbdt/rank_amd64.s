@@ -1,0 +1,114 @@
+#include "textflag.h"
+
+DATA pairing<>+0(SB)/8, $0x4044000000000000 // 40
+DATA pairing<>+8(SB)/8, $0xC044000000000000 // -40
+DATA pairing<>+16(SB)/8, $0xC0471547652B82FE // -32/ln 2
+DATA pairing<>+24(SB)/8, $0x4338000000000000 // 3 * 2^51
+DATA pairing<>+32(SB)/8, $0x3F962E42FEFA39EF // ln 2 / 32
+DATA pairing<>+40(SB)/8, $0x3FC5555555555555 // 1/6
+DATA pairing<>+48(SB)/8, $0x3FE0000000000000 // 1/2
+DATA pairing<>+56(SB)/8, $0x3FF0000000000000 // 1
+DATA pairing<>+64(SB)/8, $0x8000000000000000 // the sign
+DATA pairing<>+72(SB)/8, $31
+GLOBL pairing<>(SB), RODATA|NOPTR, $80
+
+// func pairsAVX2(own *placed, sums *pairSums, margins, gains, discounts, pulls, curves *float64, n int, powers *[32]uint64)
+TEXT ·pairsAVX2(SB), NOSPLIT, $0-72
+	MOVQ own+0(FP), R8
+	MOVQ sums+8(FP), R9
+	MOVQ margins+16(FP), SI
+	MOVQ gains+24(FP), DI
+	MOVQ discounts+32(FP), DX
+	MOVQ pulls+40(FP), BX
+	MOVQ curves+48(FP), R10
+	MOVQ n+56(FP), CX
+	MOVQ powers+64(FP), R11
+	VBROADCASTSD pairing<>+64(SB), Y15
+	VBROADCASTSD pairing<>+24(SB), Y14
+	VBROADCASTSD pairing<>+32(SB), Y13
+	VBROADCASTSD pairing<>+56(SB), Y12
+	VBROADCASTSD 0(R8), Y10
+	VBROADCASTSD 8(R8), Y9
+	VMOVUPD 0(R9), Y7
+	VMOVUPD 32(R9), Y6
+	VMOVUPD 64(R9), Y5
+	XORQ AX, AX
+
+pairs:
+	// Apart, near and better.
+	VSUBPD (SI)(AX*8), Y10, Y0
+	VBROADCASTSD 32(R8), Y1
+	VMULPD Y1, Y0, Y1
+	VBROADCASTSD 24(R8), Y4
+	VADDPD Y4, Y1, Y1
+	VSUBPD (DI)(AX*8), Y9, Y2
+
+	// The margin that e is taken of, from -40 to 40.
+	VXORPD Y15, Y2, Y3
+	VANDPD Y15, Y3, Y3
+	VORPD Y0, Y3, Y3
+	VBROADCASTSD pairing<>+0(SB), Y4
+	VMINPD Y3, Y4, Y3
+	VBROADCASTSD pairing<>+8(SB), Y4
+	VMAXPD Y3, Y4, Y3
+
+	// m and r of expNeg.
+	VBROADCASTSD pairing<>+16(SB), Y4
+	VMULPD Y4, Y3, Y4
+	VADDPD Y14, Y4, Y4
+	VSUBPD Y14, Y4, Y0
+	VMULPD Y13, Y0, Y0
+	VXORPD Y15, Y3, Y3
+	VSUBPD Y0, Y3, Y3
+
+	// 2^(m/32).
+	VBROADCASTSD pairing<>+72(SB), Y0
+	VPAND Y0, Y4, Y0
+	VPCMPEQD Y11, Y11, Y11
+	VPGATHERQQ Y11, (R11)(Y0*8), Y8
+	VPSRLQ $5, Y4, Y4
+	VPSLLQ $52, Y4, Y4
+	VPADDQ Y4, Y8, Y8
+
+	// e.
+	VBROADCASTSD pairing<>+40(SB), Y4
+	VMULPD Y4, Y3, Y4
+	VBROADCASTSD pairing<>+48(SB), Y0
+	VADDPD Y0, Y4, Y4
+	VMULPD Y4, Y3, Y4
+	VADDPD Y12, Y4, Y4
+	VMULPD Y4, Y3, Y4
+	VADDPD Y12, Y4, Y4
+	VMULPD Y4, Y8, Y4
+
+	// The quotient, p, pull and curve.
+	VADDPD Y12, Y4, Y0
+	VMULPD Y1, Y0, Y0
+	VDIVPD Y0, Y12, Y0
+	VMULPD Y1, Y0, Y4
+	VBROADCASTSD 16(R8), Y1
+	VSUBPD (DX)(AX*8), Y1, Y1
+	VMULPD Y1, Y2, Y2
+	VMULPD Y0, Y2, Y2
+	VANDNPD Y2, Y15, Y0
+	VSUBPD Y4, Y12, Y4
+	VMULPD Y4, Y0, Y4
+
+	VSUBPD Y2, Y7, Y7
+	VADDPD (BX)(AX*8), Y2, Y2
+	VMOVUPD Y2, (BX)(AX*8)
+	VADDPD Y4, Y6, Y6
+	VADDPD (R10)(AX*8), Y4, Y4
+	VMOVUPD Y4, (R10)(AX*8)
+	VADDPD Y0, Y0, Y0
+	VADDPD Y0, Y5, Y5
+
+	ADDQ $4, AX
+	CMPQ AX, CX
+	JLT pairs
+
+	VMOVUPD Y7, 0(R9)
+	VMOVUPD Y6, 32(R9)
+	VMOVUPD Y5, 64(R9)
+	VZEROUPPER
+	RET
