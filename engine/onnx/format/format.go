@@ -256,7 +256,7 @@ func appendInts(to []int64, v uint64, packed []byte) ([]int64, error) {
 	for len(packed) > 0 {
 		v, n := protowire.ConsumeVarint(packed)
 		if n < 0 {
-			return nil, protowire.ParseError(n)
+			return nil, damaged(n)
 		}
 		to = append(to, int64(v))
 		packed = packed[n:]
@@ -264,12 +264,16 @@ func appendInts(to []int64, v uint64, packed []byte) ([]int64, error) {
 	return to, nil
 }
 
+func damaged(n int) error {
+	return fault.Wrap(protowire.ParseError(n), fault.Corrupt, "a field is damaged")
+}
+
 // visit calls f for the fields of a message: v has a varint or the bits of a fixed value, part what is length-delimited.
 func visit(b []byte, f func(field protowire.Number, v uint64, part []byte) error) error {
 	for len(b) > 0 {
 		field, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return protowire.ParseError(n)
+			return damaged(n)
 		}
 		b = b[n:]
 		var v uint64
@@ -292,7 +296,7 @@ func visit(b []byte, f func(field protowire.Number, v uint64, part []byte) error
 			return fault.New(fault.Corrupt, "a field has the wire type %d", kind)
 		}
 		if n < 0 {
-			return protowire.ParseError(n)
+			return damaged(n)
 		}
 		b = b[n:]
 		if err := f(field, v, part); err != nil {
