@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"math"
+
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -33,6 +35,7 @@ type forest struct {
 	positive bool // no weight is negative: a score is a probability
 	post     string
 	mean     string // of a regressor: SUM, AVERAGE, MIN, MAX
+	fast     fast
 }
 
 type branch struct {
@@ -76,7 +79,7 @@ func newForest(a attributes, kind string) (*forest, error) {
 	}
 	for i := range n {
 		mode, known := modes[ways[i]]
-		if !known || features[i] < 0 {
+		if !known || features[i] < 0 || features[i] > math.MaxInt32 {
 			return nil, fault.New(fault.Corrupt, "a tree has the branch %q on feature %d", ways[i], features[i])
 		}
 		b := branch{feature: int32(features[i]), mode: mode, threshold: values[i], missingTrue: i < len(missing) && missing[i] != 0}
@@ -181,9 +184,6 @@ func (f *forest) leafOf(root int32, row []float32) (*branch, error) {
 
 // sum adds up the weights of the leaves that a row reaches.
 func (f *forest) sum(row, into []float32) error {
-	for k := range into {
-		into[k] = 0
-	}
 	seen := false
 	for _, root := range f.roots {
 		b, err := f.leafOf(root, row)
@@ -202,15 +202,19 @@ func (f *forest) sum(row, into []float32) error {
 		}
 		seen = true
 	}
-	for k := range into {
+	return nil
+}
+
+// settle turns sums into scores.
+func (f *forest) settle(sums []float32) {
+	for i := range sums {
 		if f.mean == "AVERAGE" {
-			into[k] /= float32(len(f.roots))
+			sums[i] /= float32(len(f.roots))
 		}
-		if k < len(f.base) {
-			into[k] += f.base[k]
+		if k := i % f.outputs; k < len(f.base) {
+			sums[i] += f.base[k]
 		}
 	}
-	return nil
 }
 
 func treeRegressor(n *node, _ int64, in []*Tensor) ([]*Tensor, error) {
@@ -235,11 +239,14 @@ func (f *forest) score(in []*Tensor) ([]float32, int, error) {
 	}
 	rows, cols := in[0].rows(), in[0].cols()
 	out := make([]float32, rows*f.outputs)
-	for i := range rows {
-		if err := f.sum(x[i*cols:(i+1)*cols], out[i*f.outputs:(i+1)*f.outputs]); err != nil {
-			return nil, 0, err
+	if !f.scored(x, rows, cols, out) {
+		for i := range rows {
+			if err := f.sum(x[i*cols:(i+1)*cols], out[i*f.outputs:(i+1)*f.outputs]); err != nil {
+				return nil, 0, err
+			}
 		}
 	}
+	f.settle(out)
 	return out, rows, nil
 }
 
