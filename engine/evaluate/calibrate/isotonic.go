@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
+	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // Isotonic is a non-decreasing function through the knots (X, Y), linear between them and constant outside. X ascends.
@@ -31,10 +32,15 @@ func (c Isotonic) At(score float64) float64 {
 }
 
 // FitIsotonic pools adjacent violators (Ayer et al. 1955): rows of equal score are one with their mean first; rows of
-// weight 0 have no part.
+// weight 0 have no part. Labels may also lie between 0 and 1, as shares of positive rows.
 func FitIsotonic(scores, y, w []float64) (Isotonic, error) {
 	if err := check(scores, y, w); err != nil {
 		return Isotonic{}, err
+	}
+	for i, v := range y {
+		if !(v >= 0 && v <= 1) {
+			return Isotonic{}, fault.New(fault.Invalid, "calibration: the label of row %d is %v, not from 0 to 1", i+1, v)
+		}
 	}
 	order := make([]int32, 0, len(scores))
 	for i := range scores {
@@ -54,9 +60,7 @@ func FitIsotonic(scores, y, w []float64) (Isotonic, error) {
 		for at < len(order) && scores[order[at]] == b.lo {
 			i := order[at]
 			b.share.Add(weight(w, int(i)))
-			if y[i] == 1 {
-				b.value.Add(weight(w, int(i)))
-			}
+			b.value.Add(weight(w, int(i)) * y[i])
 			at++
 		}
 		for len(blocks) > 0 && mean(&blocks[len(blocks)-1]) >= mean(&b) {

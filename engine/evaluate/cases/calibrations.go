@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
+	"github.com/trimtab-ml/trimtab/engine/evaluate/metric"
 )
 
 func init() {
@@ -47,7 +48,7 @@ func init() {
 
 // fitted reads the rows that a calibration is fitted to and the scores that it is asked about.
 func (r *reader) fitted(of func(score, y, w, query []float64) any) any {
-	y := r.binary()
+	y := r.shares()
 	score := r.floats("score")
 	r.same(len(y), "score", len(score))
 	w := r.weights("w", len(y))
@@ -64,6 +65,14 @@ func (r *reader) fitted(of func(score, y, w, query []float64) any) any {
 		return nil
 	}
 	return of(score, y, w, query)
+}
+
+// shares is y_true as 1 and 0 or, for an isotonic calibration of more than two values, the numbers themselves.
+func (r *reader) shares() []float64 {
+	if r.metric == "isotonic" && !r.has("pos_label") && len(metric.Classes(r.labels("y_true"))) > 2 {
+		return r.floats("y_true")
+	}
+	return r.binary()
 }
 
 func each(v []float64, at func(float64) float64) []float64 {

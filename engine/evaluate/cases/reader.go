@@ -16,6 +16,7 @@ import (
 type reader struct {
 	metric        string
 	input, params map[string]json.RawMessage
+	decoded       map[string]any
 	err           error
 }
 
@@ -44,13 +45,20 @@ func (r *reader) raw(name string) any {
 	if !ok || string(b) == "null" {
 		return nil
 	}
+	v, ok := r.decoded[name]
+	if ok {
+		return v
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	var v any
 	if err := d.Decode(&v); err != nil {
 		r.refuse("%s cannot be read: %v", name, err)
 		return nil
 	}
+	if r.decoded == nil {
+		r.decoded = map[string]any{}
+	}
+	r.decoded[name] = v
 	return v
 }
 

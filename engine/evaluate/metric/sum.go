@@ -8,6 +8,7 @@ type Sum struct{ sum, lost float64 }
 
 // Add adds one term.
 func (t *Sum) Add(v float64) {
+	v = float64(v) // a product is rounded before it is added, on processors that could fuse the two as well
 	s := t.sum + v
 	if math.Abs(t.sum) >= math.Abs(v) {
 		t.lost += (t.sum - s) + v

@@ -491,6 +491,9 @@ for i in range(8):
 y, s = [0, 0, 1, 0, 1, 1], [3, 2, 1, 4, 5, 0]
 iso = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(s, y)
 add("isotonic", iso.predict([0, 1, 2.5, 4.5, 9]), y_true=y, score=s, query=[0, 1, 2.5, 4.5, 9])
+y = [0.1, 0.8, 0.25, 0.4, 0.9, 1.0]
+iso = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(s, y)
+add("isotonic", iso.predict([0, 1.5, 2, 3.25, 5]), y_true=y, score=s, query=[0, 1.5, 2, 3.25, 5])
 add("isotonic", [0.5, 0.5, 0.5], y_true=[0, 1], score=[1, 1], query=[0, 1, 2])
 for i in range(6):
     k, n = int(rng.integers(2, 5)), int(rng.integers(10, 80))
