@@ -68,6 +68,9 @@ func (m *Model) Outputs() int { return m.inner.Outputs() }
 // Features implements learner.Model.
 func (m *Model) Features() int { return m.inner.Features() }
 
+// Inner is the model whose probabilities are calibrated.
+func (m *Model) Inner() learner.Model { return m.inner }
+
 // Importance implements learner.Model: it is that of the model within.
 func (m *Model) Importance() []float64 { return m.inner.Importance() }
 
