@@ -288,7 +288,7 @@ func TestKeyAndTime(t *testing.T) {
 // An answer is explained when the request asks for it, and refused when the model cannot be.
 func TestExplain(t *testing.T) {
 	const (
-		rows  = `{"predictions":[{"id":"ID","version":4,"arm":"champion","at":"2013-04-01T10:00:00Z","score":0.8175744761936437,"label":"true","flags":{"missing":["night","when"]},"explanation":{"expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}}]}`
+		rows  = `{"predictions":[{"id":"ID","version":4,"arm":"champion","at":"2013-04-01T10:00:00Z","score":0.8175744761936437,"label":"true","flags":{"missing":["night","when"]},"explanation":{"unit":"log_odds","expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}}]}`
 		infer = `{"model_name":"trees","model_version":"4","outputs":[{"name":"label","shape":[2],"datatype":"BYTES","data":["true","false"]},{"name":"expected_value","shape":[2,1],"datatype":"FP64","data":[0,0]},{"name":"contributions","shape":[2,1,2],"datatype":"FP64","data":[1.5,0,-0.5,0]},{"name":"contribution_features","shape":[2],"datatype":"BYTES","data":["temp","dest"]}]}`
 	)
 	for _, tc := range []struct {
@@ -297,7 +297,7 @@ func TestExplain(t *testing.T) {
 		want             string
 	}{
 		{"rows", "/api/v1/deployments/trees/predict", `{"explain":true,"rows":[{"temp":7.5,"dest":"LAX"}],"at":"2013-04-01T10:00:00Z"}`, 200, rows + "\n"},
-		{"not asked", "/api/v1/deployments/trees/predict", `{"explain":false,"rows":[{"temp":7.5,"dest":"LAX"}],"at":"2013-04-01T10:00:00Z"}`, 200, strings.Replace(rows, `,"explanation":{"expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}`, "", 1) + "\n"},
+		{"not asked", "/api/v1/deployments/trees/predict", `{"explain":false,"rows":[{"temp":7.5,"dest":"LAX"}],"at":"2013-04-01T10:00:00Z"}`, 200, strings.Replace(rows, `,"explanation":{"unit":"log_odds","expected":[0],"margin":[1.5],"contributions":{"temp":[1.5],"dest":[0]}}`, "", 1) + "\n"},
 		{"another model", predictPath, `{"explain":true,"rows":[{"temp":7.5}]}`, 400, "m v1 cannot explain its predictions"},
 		{"not a flag", predictPath, `{"explain":1,"rows":[{"temp":7.5}]}`, 400, "explain is true or false"},
 		{"too many", "/api/v1/deployments/trees/predict", `{"explain":true,"rows":[` + strings.Repeat(`{"temp":1},`, 1000) + `{"temp":1}]}`, 413, "explains at most 1000 at once"},

@@ -256,7 +256,8 @@ func (x *exchange) writeRows(preds []serve.Prediction) {
 
 // appendExplanation writes the member of a prediction that says why: lists have one number per output.
 func appendExplanation(b []byte, e *serve.Explanation) []byte {
-	b = appendNumbers(append(b, `,"explanation":{"expected":`...), e.Expected)
+	b = appendText(append(b, `,"explanation":{"unit":`...), e.Unit)
+	b = appendNumbers(append(b, `,"expected":`...), e.Expected)
 	b = appendNumbers(append(b, `,"margin":`...), e.Margin)
 	b = append(b, `,"contributions":{`...)
 	for j, name := range e.Features {

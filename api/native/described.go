@@ -37,9 +37,9 @@ type PredictAnswer struct {
 	} `json:"predictions"`
 }
 
-// PredictExplanation is why a row scored what it scored, in margin space: log-odds of a binary model, scores before the
-// softmax, the value of a regression. Lists have one number per output: one, or one per class.
+// PredictExplanation is why a row scored what it scored, in margin space. Lists have one number per output: one, or one per class.
 type PredictExplanation struct {
+	Unit          string               `json:"unit" enum:"log_odds,score,log,probability,value" doc:"of all numbers"`
 	Expected      []float64            `json:"expected" doc:"the margin when nothing is known of the row"`
 	Margin        []float64            `json:"margin" doc:"expected plus all contributions"`
 	Contributions map[string][]float64 `json:"contributions" doc:"by feature of the signature"`

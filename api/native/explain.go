@@ -28,6 +28,7 @@ type RowExplanations struct {
 	Version  int            `json:"version"`
 	Task     string         `json:"task"`
 	Outputs  []string       `json:"outputs" doc:"what the margins are of: the positive class, the classes, or the label"`
+	Unit     string         `json:"unit" enum:"log_odds,score,log,probability,value" doc:"of margins, expected values and contributions"`
 	Features []string       `json:"features" doc:"what the recipe reads: inputs and values derived from them"`
 	Expected []float64      `json:"expected" doc:"per output: the margin when nothing is known of a row"`
 	Rows     []ExplainedRow `json:"rows"`
@@ -59,7 +60,7 @@ func RegisterExplanations(r *route.Router, serving *serve.Service, models *regis
 			if err != nil {
 				return nil, err
 			}
-			out := &explainOutput{Body: RowExplanations{Model: in.Model, Version: in.Version, Task: sig.Task, Outputs: sig.Margins(), Features: sig.Features, Expected: got[0].Expected}}
+			out := &explainOutput{Body: RowExplanations{Model: in.Model, Version: in.Version, Task: sig.Task, Outputs: sig.Margins(), Unit: got[0].Unit, Features: sig.Features, Expected: got[0].Expected}}
 			inputs := registry.RecipeInputs(sig)
 			for i := range got {
 				out.Body.Rows = append(out.Body.Rows, explainedRow(inputs, &got[i]))

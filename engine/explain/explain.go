@@ -4,7 +4,8 @@
 //
 // Everything is in margin space: contributions and the expected value add up to the model's margin, which is the
 // log-odds of a logistic model, the score before the softmax, the logarithm of what a Poisson model predicts, and the
-// prediction itself where the link is the identity. Probabilities do not split into sums; margins do.
+// prediction itself where the link is the identity, as in a regression or a forest's mean of probabilities. What a link
+// bends does not split into sums; margins do. Explainer.Unit says which it is.
 //
 // Trees are explained by the path-dependent game of Lundberg, Erion and Lee (arXiv 1802.03888): a feature that is not
 // known sends a row both ways, in proportion to the training rows that went there. See compiled for the algorithm.
@@ -27,6 +28,7 @@ type Explainer struct {
 	explainer
 	features, outputs int
 	expected          []float64
+	unit              string
 }
 
 // explainer is one way to explain a kind of model.
@@ -41,10 +43,22 @@ type explainer interface {
 	steps() int
 }
 
-// New prepares a model of trees, a linear one, or a preset's blend of those. Other kinds are fault.NotSupported, and so
-// are trees that do not say how many training rows went each way, without which nothing can be expected of a feature
-// that is not known.
+// What margins, and so contributions, are measured in.
+const (
+	LogOdds     = "log_odds"    // of the positive class
+	Score       = "score"       // of a class before the softmax, of a ranked row, or before a scaled link
+	Log         = "log"         // of what is predicted
+	Probability = "probability" // of forests, which average probabilities
+	Value       = "value"       // what is predicted
+)
+
+// New prepares a model of trees, a linear one, a preset's blend of those, or what is under a calibration: then margins are
+// those before it. Other kinds are fault.NotSupported, and so are trees that do not say how many training rows went each
+// way, without which nothing can be expected of a feature that is not known.
 func New(m learner.Model) (*Explainer, error) {
+	if c, ok := m.(interface{ Inner() learner.Model }); ok {
+		return New(c.Inner())
+	}
 	e := &Explainer{features: m.Features(), outputs: m.Outputs()}
 	var err error
 	switch m := m.(type) {
@@ -61,6 +75,7 @@ func New(m learner.Model) (*Explainer, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.unit = unitOf(m)
 	return e, nil
 }
 
@@ -73,6 +88,29 @@ func (e *Explainer) Outputs() int { return e.outputs }
 // Expected is the margin of each output when no feature is known: for trees Base plus the mean of the leaves, weighted
 // by the training rows that reached them; for linear models the margin of the training means. It must not be changed.
 func (e *Explainer) Expected() []float64 { return e.expected }
+
+// Unit is what margins, contributions and expected values are measured in.
+func (e *Explainer) Unit() string { return e.unit }
+
+func unitOf(m learner.Model) string {
+	link := tree.LinkOf(m.Task())
+	if t, ok := m.(*tree.Model); ok {
+		if link = t.Link; link == tree.Logistic && t.Scale != 1 {
+			return Score
+		}
+	}
+	switch {
+	case link == tree.Logistic:
+		return LogOdds
+	case link == tree.Exp:
+		return Log
+	case link != tree.Identity, m.Task() == learner.Ranking:
+		return Score
+	case m.Task() == learner.Regression:
+		return Value
+	}
+	return Probability
+}
 
 // Bytes is the memory that the explainer holds beside the model.
 func (e *Explainer) Bytes() int { return e.bytes() }

@@ -103,6 +103,37 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestUnits(t *testing.T) {
+	for _, c := range []struct {
+		task  learner.Task
+		link  tree.Link
+		scale float64
+		want  string
+	}{
+		{learner.Binary, tree.Logistic, 1, LogOdds}, {learner.Binary, tree.Logistic, 2, Score}, {learner.Binary, tree.Identity, 1, Probability},
+		{learner.Multiclass, tree.Softmax, 1, Score}, {learner.Multiclass, tree.LogisticEach, 1, Score}, {learner.Multiclass, tree.Identity, 1, Probability},
+		{learner.Regression, tree.Identity, 1, Value}, {learner.Regression, tree.Exp, 1, Log}, {learner.Ranking, tree.Identity, 1, Score},
+	} {
+		e := chain(3, 3)
+		e.Link, e.Scale = c.link, c.scale
+		if c.task == learner.Multiclass {
+			e.Base = []float64{0, 0}
+		}
+		m, err := tree.NewModel("test", c.task, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := New(covered{m}); err != nil || made.Unit() != c.want {
+			t.Errorf("%s, %s, scale %v: %v, %v", c.task, c.link, c.scale, made, err)
+		}
+	}
+}
+
+// covered is a model over another, like a calibration.
+type covered struct{ learner.Model }
+
+func (c covered) Inner() learner.Model { return c.Model }
+
 // strange is a model that nothing here knows.
 type strange struct{ learner.Model }
 

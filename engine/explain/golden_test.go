@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/trimtab-ml/trimtab/engine/learn/exchange"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -50,6 +51,7 @@ type goldenCase struct {
 	Contributions [][]float64  `json:"contributions"`
 	Expected      []float64    `json:"expected"`
 	Tolerance     float64      `json:"tolerance"` // 1e-9 of doubles; XGBoost answers in single precision
+	File          string       `json:"file"`      // of the library, in place of Trees
 }
 
 func readGolden(t *testing.T) *golden {
@@ -70,6 +72,13 @@ func readGolden(t *testing.T) *golden {
 }
 
 func (c *goldenCase) model(t *testing.T) *tree.Model {
+	if c.File != "" {
+		m, _, err := exchange.Read([]byte(c.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.(*tree.Model)
+	}
 	e := tree.Ensemble{Features: c.Features, Base: c.Base, Average: c.Average, Single: c.Single, ZeroMissing: c.ZeroMissing, Link: tree.Identity, Scale: 1}
 	for _, src := range c.Trees {
 		own := tree.Tree{Output: src.Output, Feature: src.Feature, Threshold: src.Threshold, Left: src.Left, Right: src.Right,

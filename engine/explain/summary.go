@@ -16,6 +16,7 @@ type Explained struct {
 	Values        *table.Table
 	Outputs       int
 	Expected      []float64 // per output
+	Unit          string    // of both
 	Contributions []float64 // rows x outputs x columns
 }
 
@@ -26,6 +27,7 @@ type Summary struct {
 	Of       int       `json:"of"`               // rows that they were drawn from
 	Outputs  []string  `json:"outputs"`          // what the margins are of: the positive class, the classes, or the label
 	Expected []float64 `json:"expected"`         // per output: the margin when nothing is known
+	Unit     string    `json:"unit"`             // of all contributions: log_odds, score, log, probability or value
 	Columns  []Column  `json:"columns"`          // most influential first
 	Sample   *Sample   `json:"sample,omitempty"` // for a beeswarm
 }
@@ -77,7 +79,7 @@ func Summarise(e *Explained, of int, names []string) (*Summary, error) {
 	if n == 0 || p == 0 || len(e.Contributions) != n*k*p || len(names) != k || len(e.Expected) != k {
 		return nil, fault.New(fault.Invalid, "%d contributions are not those of %d rows, %d outputs and %d columns", len(e.Contributions), n, k, p)
 	}
-	s := &Summary{Rows: n, Of: max(of, n), Outputs: names, Expected: e.Expected}
+	s := &Summary{Rows: n, Of: max(of, n), Outputs: names, Expected: e.Expected, Unit: e.Unit}
 	var total float64
 	order := make([]int, p)
 	for j, c := range e.Values.Columns {

@@ -40,7 +40,7 @@ func (b *build) explanations(m *fit, test *frame) (*explain.Summary, error) {
 	}
 	raw := make([]float64, in.Rows*e.Outputs()*e.Features())
 	e.Rows(matrix, raw, b.workers)
-	x := &explain.Explained{Values: &table.Table{Rows: in.Rows}, Outputs: e.Outputs(), Expected: e.Expected(),
+	x := &explain.Explained{Values: &table.Table{Rows: in.Rows}, Outputs: e.Outputs(), Expected: e.Expected(), Unit: e.Unit(),
 		Contributions: make([]float64, in.Rows*e.Outputs()*len(sig.Features))}
 	explain.Fold(raw, m.fitted.FeatureInputs(), len(sig.Features), x.Contributions)
 	if !finite(x.Contributions) || !finite(x.Expected) {

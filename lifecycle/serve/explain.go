@@ -13,9 +13,10 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 )
 
-// Explanation is why a row scored what it scored, in margin space: the log-odds of a binary model, the scores before the
-// softmax of a multiclass one, the value itself of a regression. Numbers come one per output: one, or one per class.
+// Explanation is why a row scored what it scored, in margin space (see explain.Explainer). Numbers come one per output:
+// one, or one per class.
 type Explanation struct {
+	Unit          string      // of all numbers: log_odds, score, log, probability or value
 	Features      []string    // the signature's Features, which the recipe reads; shared
 	Expected      []float64   // the margin when nothing is known of the row; shared
 	Contributions [][]float64 // features x outputs
@@ -80,7 +81,7 @@ func (c *compiled) contributions(e *explain.Explainer, w *workspace) (*Explanati
 	raw, folded := make([]float64, k*p), make([]float64, k*len(c.sig.Features))
 	e.Row(w.prepared, raw)
 	explain.Fold(raw, c.pkg.Fitted.FeatureInputs(), len(c.sig.Features), folded)
-	out := &Explanation{Features: c.sig.Features, Expected: e.Expected(), Margin: make([]float64, k), Contributions: make([][]float64, len(c.sig.Features))}
+	out := &Explanation{Unit: e.Unit(), Features: c.sig.Features, Expected: e.Expected(), Margin: make([]float64, k), Contributions: make([][]float64, len(c.sig.Features))}
 	copy(out.Margin, out.Expected)
 	for j := range out.Contributions {
 		out.Contributions[j] = make([]float64, k)

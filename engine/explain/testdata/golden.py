@@ -4,14 +4,16 @@
 
 writes golden.json.gz beside it. Each case is an ensemble in the shape of tree.Ensemble, rows, and what the library says:
 LightGBM's pred_contrib (double), XGBoost's pred_contribs (single precision), shap's path-dependent TreeExplainer (double).
-Libraries and versions are in the file.
+Some cases hold the library's own model file instead, CatBoost's with its ShapValues. Libraries and versions are in the file.
 """
 
 import gzip
 import json
 import math
 import pathlib
+import tempfile
 
+import catboost
 import lightgbm
 import numpy as np
 import shap
@@ -172,6 +174,24 @@ def from_sklearn(name, model, x, y, outputs, single_tree=False):
     return case(name, sklearn_trees(estimators, outputs), rows, got, np.ravel(explainer.expected_value), [0] * outputs, 1e-9, average=True)
 
 
+def files(cats, target, x, y):
+    """Models as the libraries write them."""
+    rows = x[:ROWS].copy()
+    booster = lightgbm.train({"objective": "regression", "verbosity": -1, "seed": 1, "num_leaves": 9, "min_data_per_group": 10, "num_threads": 1},
+                             lightgbm.Dataset(cats, target, categorical_feature=[5]), num_boost_round=6)  # fmt: skip
+    got = booster.predict(cats[:ROWS], pred_contrib=True)
+    yield case("LightGBM's file", [], cats[:ROWS], got[:, :-1], got[0, -1], [0], 1e-9) | {"file": booster.model_to_string()}
+    forest = xgboost.train({"objective": "binary:logistic", "max_depth": 4, "seed": 1, "nthread": 1}, xgboost.DMatrix(x, y > 1), num_boost_round=6)
+    got = forest.predict(xgboost.DMatrix(rows), pred_contribs=True)
+    yield case("XGBoost's file", [], rows, got[:, :-1], got[0, -1], [0], 5e-6) | {"file": forest.save_raw("json").decode()}
+    oblivious = catboost.CatBoostRegressor(iterations=8, depth=4, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False).fit(x, y)
+    got = oblivious.get_feature_importance(catboost.Pool(rows), type="ShapValues")
+    with tempfile.TemporaryDirectory() as folder:
+        oblivious.save_model(f"{folder}/model.json", format="json")
+        text = pathlib.Path(folder, "model.json").read_text()
+    yield case("CatBoost's file", [], rows, got[:, :-1], got[0, -1], [0], 1e-9) | {"file": text}
+
+
 def main():
     x, y = frame(600, 1)
     full, label = frame(400, 2, missing=0)
@@ -197,12 +217,13 @@ def main():
         from_sklearn("scikit-learn forest, classes", RandomForestClassifier(6, max_depth=6, random_state=1), full, np.digitize(label, [0, 1.5]), 3),
         from_sklearn("scikit-learn forest, numbers", RandomForestRegressor(4, max_leaf_nodes=40, random_state=1), full, label, 1),
         from_sklearn("scikit-learn tree, NaN", DecisionTreeRegressor(random_state=1, max_leaf_nodes=60), x, y, 1, single_tree=True),
+        *files(cats, target, x, y),
     ]  # fmt: skip
     logistic = LogisticRegression().fit(full, label > 1)
     linear = shap.LinearExplainer(logistic, shap.maskers.Independent(full, max_samples=len(full)))
     got = linear.shap_values(full[:ROWS])
     out = {
-        "versions": {m.__name__: m.__version__ for m in (lightgbm, xgboost, sklearn, shap, np)},
+        "versions": {m.__name__: m.__version__ for m in (lightgbm, xgboost, catboost, sklearn, shap, np)},
         "command": ".cache/oracle/bin/python engine/explain/testdata/golden.py",
         "cases": cases,
         "linear": {"x": full[:ROWS].tolist(), "mean": full.mean(axis=0).tolist(),

@@ -483,6 +483,7 @@ export interface Prediction {
 
 /** Why a row scored what it scored, in margin space; lists have one number per output. */
 export interface PredictExplanation {
+  unit: MarginUnit;
   expected: number[];
   margin: number[]; // expected plus all contributions
   contributions: Record<string, number[]>; // by feature
@@ -492,7 +493,10 @@ export interface PredictAnswer {
   predictions: Prediction[];
 }
 
-// ---- explanations: log-odds of a binary model, scores before the softmax, the value of a regression
+// ---- explanations, in margin space
+
+/** What margins, expected values and contributions are measured in. */
+export type MarginUnit = 'log_odds' | 'score' | 'log' | 'probability' | 'value';
 
 /** The answer of POST …/versions/{version}/explain. */
 export interface RowExplanations {
@@ -500,6 +504,7 @@ export interface RowExplanations {
   version: number;
   task: string;
   outputs: string[]; // the positive class, the classes, or the label
+  unit: MarginUnit;
   features: string[];
   expected: number[]; // per output
   rows: ExplainedRow[];
@@ -519,6 +524,7 @@ export interface ExplanationSummary {
   of: number; // rows that they were drawn from
   outputs: string[];
   expected: number[]; // per output
+  unit: MarginUnit;
   columns: ExplainedColumn[]; // most influential first
   sample?: ExplanationSample;
 }
