@@ -61,7 +61,7 @@ func Names() []string {
 // Presets are the learners that need no tuning, in the order of their effort; New makes them too.
 func Presets() []string { return preset.Names() }
 
-// New makes the named learner or preset. An unknown name or parameter, or a value outside its range, is fault.Invalid with the
+// New makes the named learner or preset, or "calibrated", which wraps one of them. An unknown name or parameter, or a value outside its range, is fault.Invalid with the
 // nearest name as hint.
 func New(name string, p Params) (Learner, error) {
 	switch name {
@@ -79,6 +79,8 @@ func New(name string, p Params) (Learner, error) {
 		return dummy.New(p)
 	case mlp.Name:
 		return mlp.New(p)
+	case calibrate.Kind:
+		return calibrate.NewLearner(p, New)
 	}
 	if slices.Contains(preset.Names(), name) {
 		return preset.New(name, p, New)

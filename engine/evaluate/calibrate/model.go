@@ -140,8 +140,8 @@ func Load(r *wire.Reader, version uint32, load func([]byte) (learner.Model, erro
 }
 
 // OutOfFold predicts every row by a model that did not see its fold: folds has a number a row, and rows of a negative
-// number are trained on each time and not predicted (NaN). opt.Weights are those of the rows; opt.Valid, Progress, Curve
-// and Prune are not used. At least two folds are needed.
+// number are trained on each time and not predicted (NaN). opt.Weights are those of the rows; opt.Progress, Curve and
+// Prune are not called. At least two folds are needed.
 func OutOfFold(ctx context.Context, l learner.Learner, set learner.Set, task learner.Task, classes int, opt learner.Options, folds []int32) ([]float64, error) {
 	if set.X == nil || len(folds) != set.X.Rows || len(set.Y) != set.X.Rows {
 		return nil, fault.New(fault.Invalid, "there are %d fold numbers for %d labels", len(folds), len(set.Y))
@@ -162,7 +162,7 @@ func OutOfFold(ctx context.Context, l learner.Learner, set learner.Set, task lea
 				in = append(in, i)
 			}
 		}
-		own := learner.Options{Workers: opt.Workers, Seed: opt.Seed}
+		own := learner.Options{Workers: opt.Workers, Seed: opt.Seed, Valid: opt.Valid}
 		train := learner.Set{X: set.X.Take(in)}
 		for _, i := range in {
 			train.Y = append(train.Y, set.Y[i])
@@ -199,6 +199,10 @@ func FitModel(ctx context.Context, l learner.Learner, set learner.Set, task lear
 	if task != learner.Binary && task != learner.Multiclass {
 		return nil, fault.New(fault.Invalid, "a model of task %q has no probabilities to calibrate", task)
 	}
+	m, err := l.Fit(ctx, set, task, classes, opt) // first, so that a poor one is pruned before the folds are fitted
+	if err != nil {
+		return nil, err
+	}
 	p, err := OutOfFold(ctx, l, set, task, classes, opt, folds)
 	if err != nil {
 		return nil, err
@@ -215,10 +219,6 @@ func FitModel(ctx context.Context, l learner.Learner, set learner.Set, task lear
 		}
 	}
 	cal, err := Fit(method, own, y, outputs, w)
-	if err != nil {
-		return nil, err
-	}
-	m, err := l.Fit(ctx, set, task, classes, opt)
 	if err != nil {
 		return nil, err
 	}
