@@ -90,9 +90,14 @@ func (m *Multiplier) Multiply(dst []float32, a, b Matrix, workers int) {
 					tile(inner, a, i, high, panel, dst[i*columns+j:], columns)
 					continue
 				}
-				tile(inner, a, i, high, panel, spare, tileColumns)
+				// The last rows are computed as part of the six that end with them.
+				first := i
+				if vector && rows >= tileRows {
+					first = min(i, rows-tileRows)
+				}
+				tile(inner, a, first, i+high-first, panel, spare, tileColumns)
 				for r := range high {
-					copy(dst[(i+r)*columns+j:(i+r)*columns+j+wide], spare[r*tileColumns:])
+					copy(dst[(i+r)*columns+j:(i+r)*columns+j+wide], spare[(i-first+r)*tileColumns:])
 				}
 			}
 		}

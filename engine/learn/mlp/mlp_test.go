@@ -92,3 +92,16 @@ func TestLearns(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkFit(b *testing.B) {
+	set := rings(4000, 1, learner.Binary)
+	l, err := learn.New("mlp", learner.Params{"epochs": 5, "batch": 200, "activation": "relu", "validation_fraction": 0})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := l.Fit(context.Background(), set, learner.Binary, 2, learner.Options{Workers: 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

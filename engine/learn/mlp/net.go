@@ -54,35 +54,38 @@ func activate(name string, z, out []float32) {
 	}
 }
 
-// slope multiplies grad by f'(z), given z and f(z).
-func slope(name string, z, f, grad []float32) {
+// slope multiplies grad by f'(z) and unit, given z and f(z).
+func slope(name string, z, f, grad []float32, unit float32) {
 	f, grad = f[:len(z)], grad[:len(z)]
 	switch name {
 	case "relu":
 		for i, v := range z {
+			by := unit
 			if v <= 0 {
-				grad[i] = 0
+				by = 0
 			}
+			grad[i] *= by
 		}
 	case "selu":
 		const low = float32(seluScale * seluAlpha)
 		for i, v := range z {
+			by := f[i] + low
 			if v > 0 {
-				grad[i] *= float32(seluScale)
-			} else {
-				grad[i] *= f[i] + low
+				by = float32(seluScale)
 			}
+			grad[i] *= float32(by * unit)
 		}
 	default:
 		for i, v := range z {
 			if v > 20 {
+				grad[i] *= unit
 				continue
 			}
 			e := exp32(v)
 			n := e * (e + 2)
 			t := n / (n + 2)
 			s := e / (1 + e)
-			grad[i] *= t + float32(v*float32(s*(1-float32(t*t))))
+			grad[i] *= unit * (t + float32(v*float32(s*(1-float32(t*t)))))
 		}
 	}
 }

@@ -257,14 +257,17 @@ func (t *trainer) step(rows []int, rate float64) float64 {
 			}
 		}
 		t.multi.Multiply(y.weight.grad, gemm.Dense(n, y.inputs, in).T(), gemm.Dense(n, y.outputs, g), t.workers)
-		scaleAll(y.weight.grad, y.unit)
 		t.multi.Multiply(inGrad, gemm.Dense(n, y.outputs, g), gemm.Dense(y.inputs, y.outputs, y.weight.w).T(), t.workers)
 		each(t.workers, n, func(lo, hi int) {
-			scaleAll(inGrad[lo*y.inputs:hi*y.inputs], y.unit)
-			if k > 0 {
-				b := t.layers[k-1]
-				slope(t.model.activation, b.z[lo*y.inputs:hi*y.inputs], b.out[lo*y.inputs:hi*y.inputs], inGrad[lo*y.inputs:hi*y.inputs])
+			g := inGrad[lo*y.inputs : hi*y.inputs]
+			if k == 0 {
+				for i := range g {
+					g[i] *= y.unit
+				}
+				return
 			}
+			b := t.layers[k-1]
+			slope(t.model.activation, b.z[lo*y.inputs:hi*y.inputs], b.out[lo*y.inputs:hi*y.inputs], g, y.unit)
 		})
 	}
 	clear(t.scale.grad)
@@ -274,20 +277,16 @@ func (t *trainer) step(rows []int, rate float64) float64 {
 		}
 	}
 	t.steps++
-	for _, w := range t.tensors() {
-		t.adam(w, rate)
+	t.adam(t.scale, rate, 1)
+	for _, y := range t.layers {
+		t.adam(y.weight, rate, y.unit)
+		t.adam(y.bias, rate, 1)
 	}
 	return loss
 }
 
-func scaleAll(v []float32, by float32) {
-	for i := range v {
-		v[i] *= by
-	}
-}
-
-// adam moves parameters against their gradient.
-func (t *trainer) adam(w *tensor, rate float64) {
+// adam moves parameters against their gradient times unit.
+func (t *trainer) adam(w *tensor, rate float64, unit float32) {
 	size := float32(rate) * w.rate
 	one := float32(1 / (1 - math.Pow(beta1, float64(t.steps))))
 	two := float32(1 / (1 - math.Pow(beta2, float64(t.steps))))
@@ -296,6 +295,7 @@ func (t *trainer) adam(w *tensor, rate float64) {
 		lo, hi := shard.Bounds(b, len(w.w), block)
 		v, g, m, s := w.w[lo:hi], w.grad[lo:hi], w.first[lo:hi], w.second[lo:hi]
 		for i, d := range g {
+			d *= unit
 			m[i] = float32(beta1*m[i]) + float32((1-beta1)*d)
 			s[i] = float32(beta2*s[i]) + float32(float32((1-beta2)*d)*d)
 			v[i] -= float32(size*float32(m[i]*one)) / (float32(math.Sqrt(float64(s[i]*two))) + tiny)

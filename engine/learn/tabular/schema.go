@@ -404,7 +404,9 @@ func part(name string, micros float64) float32 {
 }
 
 // Labels are the labels of a table as learners read them, and the rows that have one.
-func (s *Schema) Labels(t *table.Table) (y []float64, rows []int, err error) { return s.LabelsOf(t, s.Label) }
+func (s *Schema) Labels(t *table.Table) (y []float64, rows []int, err error) {
+	return s.LabelsOf(t, s.Label)
+}
 
 // LabelsOf is Labels for a column of another name.
 func (s *Schema) LabelsOf(t *table.Table, label string) (y []float64, rows []int, err error) {
