@@ -18,12 +18,10 @@ func TestContract(t *testing.T) {
 	for _, s := range []learnertest.Subject{
 		{Task: learner.Regression, Params: learner.Params{"objective": "l1"}, Learns: 0.8},
 		{Task: learner.Regression, Params: learner.Params{"objective": "huber", "alpha": 1.5}, Learns: 0.8},
-		{Task: learner.Regression, Params: learner.Params{"objective": "quantile", "alpha": 0.5}, Learns: 0.8},
 		{Task: learner.Regression, Params: learner.Params{"boosting": "rf", "subsample": 0.6}, Learns: 0.9},
 		{Task: learner.Multiclass, Params: learner.Params{"boosting": "rf", "subsample": 0.6}, Learns: 0.95},
 		{Task: learner.Binary, Params: learner.Params{"class_weight": "balanced"}, Learns: 0.95},
 		{Task: learner.Ranking, Params: learner.Params{}},
-		{Task: learner.Ranking, Params: learner.Params{"objective": "l2"}},
 	} {
 		s.Name, s.Rounds, s.Ones = gbdt.Name, true, 0.1
 		s.Params = with(s.Params, "rounds", 8, "leaves", 8)

@@ -171,7 +171,7 @@ func TestLossesOfLightGBM(t *testing.T) {
 			if want[c.key] == 0 || testing.Short() && c.key != "test" {
 				continue
 			}
-			params := learner.Params{"objective": name, "rounds": 60}
+			params := learner.Params{"objective": name, "rounds": 40}
 			for _, more := range []learner.Params{goldenParams[name], c.params} {
 				for k, v := range more {
 					params[k] = v

@@ -127,7 +127,7 @@ def main():
         tx, tz, tu = data(2, 0)
         ty, tl = labels(kind, tz, tu), queries(tu)
         row = {"name": name, "labels": kind}
-        rounds = 60
+        rounds = 40
         for key, more, weights in [
             ("test", {}, None),
             ("weighted", {}, 0.25 + u[:, 3]),
