@@ -125,7 +125,7 @@ func (g *graph) trees(m *tree.Model, features string) (string, error) {
 	sum := g.ml("TreeEnsembleRegressor", []string{g.zeroMissing(m.ZeroMissing, features)},
 		intAttribute("n_targets", outputs), stringAttribute("aggregate_function", "SUM"), stringAttribute("post_transform", "NONE"),
 		intsAttribute("nodes_treeids", e.tree), intsAttribute("nodes_nodeids", e.node), intsAttribute("nodes_featureids", e.feature),
-		stringsAttribute("nodes_modes", e.mode), floatsAttribute("nodes_values", e.threshold),
+		stringsAttribute("nodes_modes", e.mode), floatsAttribute("nodes_values", e.threshold), floatsAttribute("nodes_hitrates", e.cover),
 		intsAttribute("nodes_truenodeids", e.left), intsAttribute("nodes_falsenodeids", e.right), intsAttribute("nodes_missing_value_tracks_true", e.missingLeft),
 		intsAttribute("target_treeids", e.leafTree), intsAttribute("target_nodeids", e.leafNode), intsAttribute("target_ids", e.target), floatsAttribute("target_weights", e.weight))
 	sum = g.cast(sum, typeDouble)
@@ -158,7 +158,7 @@ func (g *graph) zeroMissing(flags []bool, features string) string {
 type ensemble struct {
 	tree, node, feature, left, right, missingLeft []int64
 	mode                                          []string
-	threshold                                     []float32
+	threshold, cover                              []float32
 	leafTree, leafNode, target                    []int64
 	weight                                        []float32
 
@@ -171,6 +171,7 @@ const maxCategories = 1 << 20
 func (e *ensemble) add(number, output int64, t *tree.Tree) error {
 	next := int64(len(t.Feature)) // the number of the next node that the tree here does not have
 	for n, feature := range t.Feature {
+		e.cover = append(e.cover, float32(t.Cover[n]))
 		if feature < 0 {
 			e.leafTree, e.leafNode, e.target = append(e.leafTree, number), append(e.leafNode, int64(n)), append(e.target, output)
 			e.weight = append(e.weight, float32(t.Value[n]))
@@ -197,6 +198,9 @@ func (e *ensemble) add(number, output int64, t *tree.Tree) error {
 			if i+1 < len(codes) {
 				right = next
 				next++
+			}
+			if i > 0 {
+				e.cover = append(e.cover, float32(t.Cover[n]))
 			}
 			e.split(number, at, "BRANCH_EQ", int64(feature), code, int64(t.Left[n]), right, missingLeft)
 			at, missingLeft = right, 0

@@ -277,7 +277,7 @@ func (c *catboost) symmetric(e *tree.Ensemble, i int) error {
 		for leaf := range 1 << depth {
 			weight := 0.0
 			if len(s.Weights) > 0 {
-				weight = s.Weights[leaf]
+				weight = known(s.Weights[leaf])
 			}
 			t.Add(tree.Leaf, 0, false, c.scale*s.Values[leaf*c.outputs+k], 0, weight)
 		}
@@ -311,7 +311,7 @@ func (c *catboost) grow(t *tree.Tree, node *catboostNode, output int, sets *shar
 		if node == nil || len(node.Value) != c.outputs {
 			return 0, fault.New(fault.Corrupt, "a leaf does not have %d values", c.outputs)
 		}
-		return t.Add(tree.Leaf, 0, false, c.scale*node.Value[output], 0, node.Weight), nil
+		return t.Add(tree.Leaf, 0, false, c.scale*node.Value[output], 0, known(node.Weight)), nil
 	}
 	test, err := c.test(node.Split)
 	if err != nil {
@@ -350,7 +350,7 @@ func explained(t *tree.Tree) {
 			continue
 		}
 		mean[n] = (float64(a*mean[l]) + float64(b*mean[r])) / (a + b)
-		t.Gain[n] = float64(a*(mean[l]-mean[n])*(mean[l]-mean[n])) + float64(b*(mean[r]-mean[n])*(mean[r]-mean[n]))
+		t.Gain[n] = known(float64(a*(mean[l]-mean[n])*(mean[l]-mean[n])) + float64(b*(mean[r]-mean[n])*(mean[r]-mean[n])))
 	}
 }
 

@@ -10,6 +10,7 @@ package exchange
 
 import (
 	"bytes"
+	"math"
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
@@ -172,4 +173,12 @@ func Write(format string, m learner.Model, names []string) ([]byte, error) {
 		return writeONNX(m, names)
 	}
 	return nil, fault.New(fault.Invalid, "models are not written as %q", format).WithHint("formats are %s, %s and %s", ONNX, LightGBM, Trimtab)
+}
+
+// known is a gain or a cover, or 0 for what cannot be one: predictions do not depend on them.
+func known(v float64) float64 {
+	if v >= 0 && v <= math.MaxFloat64 {
+		return v
+	}
+	return 0
 }

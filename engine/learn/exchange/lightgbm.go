@@ -162,10 +162,10 @@ func lightgbmTree(lines map[string]string, zero *missingKinds) (*tree.Tree, erro
 		if feature[i] < 0 {
 			return nil, fault.New(fault.Corrupt, "node %d splits on feature %d", i, feature[i])
 		}
-		t.Add(feature[i], besideZero(threshold[i]), false, 0, gain[i], cover[i])
+		t.Add(feature[i], besideZero(threshold[i]), false, 0, known(gain[i]), known(cover[i]))
 	}
 	for i := range leaves {
-		t.Add(tree.Leaf, 0, false, values[i], 0, leafCover[i])
+		t.Add(tree.Leaf, 0, false, values[i], 0, known(leafCover[i]))
 	}
 	for i := range inner {
 		for _, child := range []struct{ to, from *int32 }{{&t.Left[i], &left[i]}, {&t.Right[i], &right[i]}} {

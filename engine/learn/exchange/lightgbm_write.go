@@ -61,6 +61,10 @@ func writeLightGBM(m learner.Model, names []string) ([]byte, error) {
 // lightgbmObjective is the objective whose ConvertOutput is the model's link; "" is none, which predicts margins.
 func lightgbmObjective(m *tree.Model) (string, error) {
 	scale := strconv.FormatFloat(m.Scale, 'g', -1, 64)
+	refused := fault.New(fault.NotSupported, "LightGBM has no objective that predicts %d outputs with the link %s", len(m.Base), m.Link).WithHint("write it as ONNX")
+	if len(m.Base) > 1 && m.Link != tree.Identity && m.Link != tree.Softmax && m.Link != tree.LogisticApart {
+		return "", refused
+	}
 	switch m.Link {
 	case tree.Identity:
 		switch {
@@ -86,7 +90,7 @@ func lightgbmObjective(m *tree.Model) (string, error) {
 	case tree.Softplus:
 		return "cross_entropy_lambda", nil
 	}
-	return "", fault.New(fault.NotSupported, "LightGBM has no objective that predicts with the link %s", m.Link).WithHint("write it as ONNX")
+	return "", refused
 }
 
 // lightgbmNames are names without the spaces that LightGBM separates them with.

@@ -27,6 +27,7 @@ type onnxNode struct {
 	missingTrue bool
 	yes, no     int32
 	members     []int // of branchMember
+	cover       float64
 	from, to    int32 // of a leaf: its weights
 }
 
@@ -78,6 +79,10 @@ func (w *walk) flatTrees(a format.Attributes, x *symbol, kind string) (*onnxTree
 		}
 	}
 	t := &onnxTrees{nodes: make([]onnxNode, n), single: x.single, zero: x.zero, size: w.size}
+	covers := numbersOf(a, "nodes_hitrates")
+	if len(covers) != n || all(covers, func(v float64) bool { return v == 1 }) { // converters that do not know write 1
+		covers = make([]float64, n)
+	}
 	places := make(map[[2]int64]int32, n)
 	for i := range n {
 		places[[2]int64{trees[i], ids[i]}] = int32(i)
@@ -86,11 +91,11 @@ func (w *walk) flatTrees(a format.Attributes, x *symbol, kind string) (*onnxTree
 		}
 	}
 	for i := range n {
-		mode, known := onnxModes[modes[i]]
-		if !known || features[i] < 0 || features[i] > math.MaxInt32 {
+		mode, there := onnxModes[modes[i]]
+		if !there || features[i] < 0 || features[i] > math.MaxInt32 {
 			return nil, fault.New(fault.Corrupt, "a node has the mode %q and feature %d", modes[i], features[i])
 		}
-		b := onnxNode{mode: mode, feature: int32(features[i]), threshold: values[i], missingTrue: i < len(missing) && missing[i] != 0}
+		b := onnxNode{mode: mode, feature: int32(features[i]), threshold: values[i], missingTrue: i < len(missing) && missing[i] != 0, cover: known(covers[i])}
 		if mode != branchLeaf {
 			var okYes, okNo bool
 			b.yes, okYes = places[[2]int64{trees[i], yes[i]}]
@@ -414,7 +419,7 @@ func (t *onnxTrees) ensemble(s *scores) (*tree.Ensemble, error) {
 			}
 			own := *grown
 			own.Output = int(k)
-			own.Value = make([]float64, len(sources))
+			own.Value, own.Gain = make([]float64, len(sources)), make([]float64, len(sources))
 			for n, source := range sources {
 				if source < 0 {
 					continue
@@ -425,6 +430,7 @@ func (t *onnxTrees) ensemble(s *scores) (*tree.Ensemble, error) {
 					}
 				}
 			}
+			explained(&own)
 			e.Trees = append(e.Trees, own)
 		}
 	}
@@ -456,7 +462,7 @@ func (t *onnxTrees) grow(root int32, room *reserve, left *int) (*tree.Tree, []in
 			out.Left[at.parent] = n
 		}
 		if node.mode == branchLeaf {
-			out.Add(tree.Leaf, 0, false, 0, 0, 0)
+			out.Add(tree.Leaf, 0, false, 0, 0, node.cover)
 			sources = append(sources, at.at)
 			continue
 		}
@@ -475,16 +481,16 @@ func (t *onnxTrees) split(out *tree.Tree, node onnxNode, room *reserve) (left, r
 	below := math.Nextafter(node.threshold, math.Inf(-1))
 	switch node.mode {
 	case branchLEQ:
-		out.Add(node.feature, node.threshold, node.missingTrue, 0, 0, 0)
+		out.Add(node.feature, node.threshold, node.missingTrue, 0, 0, node.cover)
 		return node.yes, node.no, nil
 	case branchLT:
-		out.Add(node.feature, below, node.missingTrue, 0, 0, 0)
+		out.Add(node.feature, below, node.missingTrue, 0, 0, node.cover)
 		return node.yes, node.no, nil
 	case branchGTE:
-		out.Add(node.feature, below, !node.missingTrue, 0, 0, 0)
+		out.Add(node.feature, below, !node.missingTrue, 0, 0, node.cover)
 		return node.no, node.yes, nil
 	case branchGT:
-		out.Add(node.feature, node.threshold, !node.missingTrue, 0, 0, 0)
+		out.Add(node.feature, node.threshold, !node.missingTrue, 0, 0, node.cover)
 		return node.no, node.yes, nil
 	}
 	members, missingLeft := node.members, node.missingTrue
@@ -515,7 +521,7 @@ func (t *onnxTrees) split(out *tree.Tree, node onnxNode, room *reserve) (left, r
 		return 0, 0, err
 	}
 	room.close()
-	n := out.Add(node.feature, 0, missingLeft, 0, 0, 0)
+	n := out.Add(node.feature, 0, missingLeft, 0, 0, node.cover)
 	out.SetCategories(n, members)
 	return left, right, nil
 }

@@ -38,6 +38,9 @@ func predictWide(m learner.Model, x []float64, rows int) []float64 {
 // oracle predicts with the real library, or skips the test.
 func oracle(t *testing.T, format string, jobs []written) [][][]float64 {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the real libraries take their time to start")
+	}
 	python := os.Getenv("TRIMTAB_ORACLE")
 	if python == "" {
 		python, _ = filepath.Abs("../../../.cache/oracle/bin/python")

@@ -212,10 +212,10 @@ func (x *xgboostTree) add(e *tree.Ensemble, output int, weight float64, space *r
 		for i := range n {
 			gain, cover := 0.0, 0.0
 			if len(x.Gain) == n {
-				gain = float64(x.Gain[i])
+				gain = known(float64(x.Gain[i]))
 			}
 			if len(x.Cover) == n {
-				cover = float64(x.Cover[i])
+				cover = known(float64(x.Cover[i]))
 			}
 			if x.Left[i] == -1 {
 				v, ok := x.leaf(i, k, vector)

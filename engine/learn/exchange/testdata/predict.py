@@ -8,10 +8,7 @@ import json
 import pathlib
 import sys
 
-import lightgbm
 import numpy as np
-import onnx
-import onnxruntime
 
 folder = pathlib.Path(sys.argv[1])
 answers = []
@@ -19,8 +16,13 @@ for job in json.loads((folder / "jobs.json").read_text()):
     rows = np.array([[np.nan if v is None else v for v in row] for row in job["rows"]], dtype=np.float64)
     path = folder / job["file"]
     if job["format"] == "lightgbm":
+        import lightgbm
+
         answer = lightgbm.Booster(model_file=path).predict(rows, num_threads=1)
     else:
+        import onnx
+        import onnxruntime
+
         onnx.checker.check_model(onnx.load(path), full_check=True)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

@@ -1,0 +1,64 @@
+package exchange
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/trimtab-ml/trimtab/internal/fault"
+)
+
+// TestRefusesHostileFiles gives files that claim more than they hold, lead in circles or say what models here cannot:
+// each is a fault of its own kind and text.
+func TestRefusesHostileFiles(t *testing.T) {
+	lightgbm := func(tree string) string {
+		return "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=1\nobjective=binary sigmoid:1\nfeature_names=a b\n\nTree=0\n" + tree + "\nend of trees\n"
+	}
+	xgboost := func(tree, objective string) string {
+		return fmt.Sprintf(`{"learner":{"gradient_booster":{"name":"gbtree","model":{"tree_info":[0],"trees":[%s]}},"learner_model_param":{"base_score":"5E-1","num_feature":"2"},"objective":{"name":%q}}}`, tree, objective)
+	}
+	catboost := func(rest string) string {
+		return `{"features_info":{"float_features":[{"feature_index":0,"flat_feature_index":0,"borders":[1]}]},"scale_and_bias":[1,[0]],` + rest + `}`
+	}
+	for _, c := range []struct {
+		name, file string
+		code       fault.Code
+		text       string
+	}{
+		{"nothing", "", fault.FormatNotServed, "no format"},
+		{"pickle", "\x80\x04\x95", fault.FormatNotServed, "pickle"},
+		{"binary catboost", "CBM1....", fault.FormatNotServed, "CatBoost"},
+		{"many leaves", lightgbm("num_leaves=2000000000\nnum_cat=0\nleaf_value=1 2"), fault.Corrupt, "leaf_value"},
+		{"a circle", lightgbm("num_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=1 2\ndecision_type=2 2\nleft_child=1 0\nright_child=-1 -2\nleaf_value=1 2 3"), fault.Corrupt, "child"},
+		{"a feature that is not there", lightgbm("num_leaves=2\nnum_cat=0\nsplit_feature=7\nthreshold=1\ndecision_type=2\nleft_child=-1\nright_child=-2\nleaf_value=1 2"), fault.Corrupt, "feature 7"},
+		{"linear leaves", lightgbm("num_leaves=1\nnum_cat=0\nis_linear=1\nleaf_value=1"), fault.NotSupported, "linear_tree"},
+		{"categories out of bounds", lightgbm("num_leaves=2\nnum_cat=1\nsplit_feature=0\nthreshold=3\ndecision_type=1\nleft_child=-1\nright_child=-2\nleaf_value=1 2\ncat_boundaries=0 1\ncat_threshold=1"), fault.Corrupt, "category set"},
+		{"zero is missing here and not there", lightgbm("num_leaves=3\nnum_cat=0\nsplit_feature=0 0\nthreshold=1 2\ndecision_type=6 10\nleft_child=1 -1\nright_child=-2 -3\nleaf_value=1 2 3"), fault.NotSupported, "zero counts as missing"},
+		{"cut", "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nfeature_names=a\n\nTree=0\nnum_leaves=1\nleaf_value=1\n", fault.Corrupt, "ends before"},
+		{"unknown objective", xgboost(`{}`, "reg:new"), fault.NotSupported, "reg:new"},
+		{"lists of other lengths", xgboost(`{"left_children":[-1],"right_children":[]}`, "binary:logistic"), fault.Corrupt, "lists"},
+		{"a child twice", xgboost(`{"left_children":[1,-1],"right_children":[1,-1],"split_indices":[0,0],"split_conditions":[1,1],"default_left":[0,0]}`, "binary:logistic"), fault.Corrupt, "child"},
+		{"thin categories", xgboost(`{"left_children":[1,-1,-1],"right_children":[2,-1,-1],"split_indices":[0,0,0],"split_conditions":[1,1,1],"default_left":[0,0,0],"split_type":[1,0,0],"categories":[`+strings.Repeat("16000000,", 999)+`16000000],"categories_nodes":[`+strings.Repeat("7,", 999)+`0],"categories_segments":[`+strings.Repeat("0,", 999)+`0],"categories_sizes":[`+strings.Repeat("1,", 999)+`1]}`, "binary:logistic"), fault.NotSupported, "too thin"},
+		{"deep json", `{"learner":` + strings.Repeat(`[`, 200000) + `"gradient_booster"`, fault.Corrupt, "cannot be read"},
+		{"deep ubj", "{L\x00\x00\x00\x00\x00\x00\x00\x01a" + strings.Repeat("[", 200000), fault.Corrupt, "deep"},
+		{"many in ubj", "{L\x00\x00\x00\x00\x00\x00\x00\x01a[$d#L\x00\x00\x7f\xff\xff\xff\xff\xff", fault.Corrupt, "cut"},
+		{"bare counts in ubj", "{L\x00\x00\x00\x00\x00\x00\x00\x01a[$Z#L\x00\x00\x7f\xff\xff\xff\xff\xff", fault.Corrupt, "type"},
+		{"a tree of 2^30 leaves", catboost(`"oblivious_trees":[{"leaf_values":[1],"splits":[` + strings.Repeat(`{"split_type":"FloatFeature"},`, 29) + `{}]}]`), fault.Corrupt, "do not fit"},
+		{"another split", catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"EstimatedFeature"}]}]`), fault.NotSupported, "EstimatedFeature"},
+		{"deep catboost", catboost(`"trees":[` + strings.Repeat(`{"split":{"split_type":"FloatFeature"},"left":`, 200000) + `]`), fault.Corrupt, "cannot be read"},
+		{"many trees' weights", "\x08\x08\x3a\xff\xff\xff\xff\x0f", fault.Corrupt, "ONNX"},
+	} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		_, _, err := Read([]byte(c.file))
+		runtime.ReadMemStats(&after)
+		if fault.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v (%s), want %s with %q", c.name, err, fault.CodeOf(err), c.code, c.text)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(40*len(c.file)+1<<20) {
+			t.Errorf("%s: %d bytes were allocated for a file of %d", c.name, used, len(c.file))
+		}
+	}
+}
