@@ -3,10 +3,11 @@
 //
 // In: {"cases": [{"id", "metric", "input": {...}, "params": {...}}, ...]}. Out: {"answers": {"<id>": value, ...}}, a
 // value being a number, a list, a matrix or an object. Numbers that JSON lacks are written "nan", "inf" and "-inf", and
-// read so too. It owns the format and knows no definition of its own.
+// read so too, or as the bare words of Python's json module. It owns the format and knows no definition of its own.
 package cases
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,10 +22,26 @@ import (
 
 // question is one case.
 type question struct {
-	ID     string                     `json:"id"`
+	ID     name                       `json:"id"`
 	Metric string                     `json:"metric"`
 	Input  map[string]json.RawMessage `json:"input"`
 	Params map[string]json.RawMessage `json:"params"`
+}
+
+// name is a text or a number, which names by its digits.
+type name string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *name) UnmarshalJSON(b []byte) error {
+	var text string
+	var number json.Number
+	if err := json.Unmarshal(b, &number); err == nil && string(b) == string(number) {
+		*n = name(number)
+		return nil
+	}
+	err := json.Unmarshal(b, &text)
+	*n = name(text)
+	return err
 }
 
 // handlers answers each metric. A handler reads what it needs and returns a value that plain knows; faults of the input
@@ -57,7 +74,12 @@ func Run(r io.Reader, w io.Writer, warn io.Writer) error {
 	var file struct {
 		Cases []json.RawMessage `json:"cases"`
 	}
-	if err := json.Unmarshal(b, &file); err != nil {
+	if err = json.Unmarshal(b, &file); err != nil {
+		if json.Unmarshal(quoteNumbers(b), &file) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
 		return fault.New(fault.Invalid, "the file of cases cannot be read: %v", err).
 			WithHint(`it is a JSON object {"cases": [{"id", "metric", "input", "params"}, ...]}`)
 	}
@@ -95,6 +117,42 @@ func Run(r io.Reader, w io.Writer, warn io.Writer) error {
 	return nil
 }
 
+// quoteNumbers makes texts of the bare NaN, Infinity and -Infinity that Python's json module writes.
+func quoteNumbers(b []byte) []byte {
+	var out []byte
+	for i := 0; i < len(b); {
+		word := ""
+		switch b[i] {
+		case '"': // copied whole: what looks like a number in a text is none
+			end := i + 1
+			for end < len(b) && b[end] != '"' {
+				if b[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(b))
+			out = append(out, b[i:end]...)
+			i = end
+			continue
+		case 'N', 'I', '-':
+			for _, w := range []string{"NaN", "Infinity", "-Infinity"} {
+				if bytes.HasPrefix(b[i:], []byte(w)) {
+					word = w
+				}
+			}
+		}
+		if word == "" {
+			out = append(out, b[i])
+			i++
+			continue
+		}
+		out = append(append(append(out, '"'), word...), '"')
+		i += len(word)
+	}
+	return out
+}
+
 func answer(raw json.RawMessage) (id string, value any, err error) {
 	var q question
 	if err := json.Unmarshal(raw, &q); err != nil {
@@ -111,14 +169,14 @@ func answer(raw json.RawMessage) (id string, value any, err error) {
 		if near := learner.Nearest(q.Metric, Names()); near != "" {
 			e = e.WithHint("did you mean %q?", near)
 		}
-		return q.ID, nil, e
+		return string(q.ID), nil, e
 	}
 	r := &reader{metric: q.Metric, input: q.Input, params: q.Params}
 	value = h(r)
 	if r.err != nil {
-		return q.ID, nil, r.err
+		return string(q.ID), nil, r.err
 	}
-	return q.ID, plain(value), nil
+	return string(q.ID), plain(value), nil
 }
 
 // plain turns a value into what JSON can hold.

@@ -175,6 +175,18 @@ func TestFaultsAreToldAndOthersAnswered(t *testing.T) {
 	}
 }
 
+func TestPythonsNumbersAndNumberedCases(t *testing.T) {
+	in := `{"cases": [{"id": 7, "metric": "max_error", "input": {"y_true": [1, -Infinity], "y_pred": [1, 2]}},
+		{"id": "NaN \" Infinity", "metric": "mae", "input": {"y_true": [NaN], "y_pred": [2]}}]}`
+	var out, warn bytes.Buffer
+	if err := cases.Run(strings.NewReader(in), &out, &warn); err != nil {
+		t.Errorf("%v: %s", err, warn.String())
+	}
+	if got, want := out.String(), `{"answers":{"7":"inf","NaN \" Infinity":"nan"}}`+"\n"; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
+
 func TestInputs(t *testing.T) {
 	for _, c := range []struct {
 		name, metric, input, params string
