@@ -23,7 +23,7 @@ func section(done []contest, repeats int) string {
 	fmt.Fprintf(&b, "%s\n\n", title)
 	fmt.Fprintf(&b, "Goal: at most 0.7x scikit-learn's CPU at the same tolerance and no larger loss, one thread. `go run ./bench/linear`, %s, %s, %s.\n",
 		time.Now().UTC().Format(time.DateOnly), results.Processor(), runtime.Version())
-	fmt.Fprintf(&b, "scikit-learn %s from PyPI on float64 and, when that is cheaper, on float32 columns that it has standardised beforehand, which is not counted; ours standardises by itself. L2 penalty with C = 1 for both.\n",
+	fmt.Fprintf(&b, "scikit-learn %s from PyPI on float64, or on float32 when that is cheaper, in a pipeline with StandardScaler: both sides standardise within the time. L2 penalty with C = 1 for both.\n",
 		done[0].peer.Version)
 	fmt.Fprintf(&b, "Medians of %d runs of each side in turn. Load average of the machine at the end: %s.\n\n", repeats, results.Load())
 	b.WriteString("| columns | rows x columns | tolerance | scikit-learn's solver | ours, CPU s | scikit-learn, CPU s | ratio | our iterations | its iterations | our loss | its loss |\n")

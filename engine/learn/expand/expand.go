@@ -81,6 +81,24 @@ type tally struct {
 
 // Fit learns the expansion from training rows; weights may be nil. A number that is infinite is fault.Invalid.
 func Fit(x *table.Matrix, weights []float64, opt Options) (*Expansion, error) {
+	e, _, err := fit(x, weights, opt)
+	return e, err
+}
+
+// FitMatrix is Fit and then Matrix of the same rows, with one look fewer at them.
+func FitMatrix(x *table.Matrix, weights []float64, opt Options) (*Expansion, *table.Matrix, error) {
+	e, whole, err := fit(x, weights, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	if whole {
+		return e, x, nil
+	}
+	return e, e.Matrix(x, opt.Workers), nil
+}
+
+// fit is Fit; whole says that x holds nothing but numbers and has no gaps.
+func fit(x *table.Matrix, weights []float64, opt Options) (e *Expansion, whole bool, err error) {
 	if opt.OneHot == 0 {
 		opt.OneHot = defaultOneHot
 	}
@@ -100,11 +118,11 @@ func Fit(x *table.Matrix, weights []float64, opt Options) (*Expansion, error) {
 			}
 		}
 	}
-	e := &Expansion{columns: make([]column, x.Cols)}
+	e = &Expansion{columns: make([]column, x.Cols)}
 	for j := range e.columns {
 		c := &e.columns[j]
 		if all.infinite[j] && x.Categories(j) == 0 {
-			return nil, fault.New(fault.Invalid, "column %s has infinite values", Name(x.Names, j)).
+			return nil, false, fault.New(fault.Invalid, "column %s has infinite values", Name(x.Names, j)).
 				WithHint("clip it in the recipe, or use gbdt")
 		}
 		switch levels := x.Categories(j); {
@@ -122,7 +140,8 @@ func Fit(x *table.Matrix, weights []float64, opt Options) (*Expansion, error) {
 		c.offset = e.width
 		e.width += c.width()
 	}
-	return e, nil
+	whole = x.Levels == nil && !slices.Contains(all.gaps, true)
+	return e, whole, nil
 }
 
 func count(x *table.Matrix, weights []float64, lo, hi int) tally {
@@ -163,10 +182,17 @@ func count(x *table.Matrix, weights []float64, lo, hi int) tally {
 // numbers is count for the common case, numbers without weights: it sums everything, and looks again at the columns whose
 // sum shows that something is missing or infinite.
 func (t *tally) numbers(x *table.Matrix, lo, hi int) {
-	for i := lo; i < hi; i++ {
+	i := lo
+	for ; i+4 <= hi; i += 4 {
 		sum := t.sum
-		for j, v := range x.Row(i)[:len(sum)] {
-			sum[j] += float64(v)
+		x0, x1, x2, x3 := x.Row(i)[:len(sum)], x.Row(i + 1)[:len(sum)], x.Row(i + 2)[:len(sum)], x.Row(i + 3)[:len(sum)]
+		for j := range sum {
+			sum[j] += (float64(x0[j]) + float64(x1[j])) + (float64(x2[j]) + float64(x3[j]))
+		}
+	}
+	for ; i < hi; i++ {
+		for j, v := range x.Row(i) {
+			t.sum[j] += float64(v)
 		}
 	}
 	for j, s := range t.sum {

@@ -66,11 +66,15 @@ func (o *objective) minimise(w []float64, by director, iterations int, tolerance
 	return w, nil
 }
 
-// memory directs by L-BFGS with ten pairs (Nocedal and Wright, Numerical Optimization, algorithm 7.4), from a diagonal
-// matrix. The objective is convex, so that a pair is kept whenever its curvature is positive.
+// memory directs by L-BFGS with ten pairs (Nocedal and Wright, Numerical Optimization, algorithm 7.4). The objective is
+// convex, so that a pair is kept whenever its curvature is positive. It starts from second derivatives that are estimated
+// on a part of the rows, output by output, once at the beginning and again where the first steps have led; when columns
+// are many, from a diagonal matrix.
 type memory struct {
-	scale []float64 // second derivatives to start from
-	pairs []pair
+	*objective
+	pairs   []pair
+	factors [][]float64 // per output, what factorise made of its matrix; nil for the diagonal
+	calls   int
 }
 
 type pair struct {
@@ -78,9 +82,17 @@ type pair struct {
 	rho  float64
 }
 
-const remembered = 10
+const (
+	remembered   = 10
+	mostEstimate = 512 // columns up to which matrices are estimated
+	refreshed    = 3   // the direction before which they are estimated again
+)
 
-func (m *memory) direction(_, grad, dir []float64) {
+func (m *memory) direction(w, grad, dir []float64) {
+	if m.x.Cols < mostEstimate && (m.calls == 0 || m.calls == refreshed) {
+		m.estimate(w)
+	}
+	m.calls++
 	for j, g := range grad {
 		dir[j] = -g
 	}
@@ -89,20 +101,84 @@ func (m *memory) direction(_, grad, dir []float64) {
 		alpha[i] = m.pairs[i].rho * dot(m.pairs[i].s, dir)
 		axpy(dir, -alpha[i], m.pairs[i].y)
 	}
-	factor := 1.0
+	m.precondition(dir)
 	if n := len(m.pairs); n > 0 {
 		last := m.pairs[n-1]
-		var yy float64
-		for j, v := range last.y {
-			yy += float64(v*v) / m.scale[j]
+		y := append([]float64{}, last.y...)
+		m.precondition(y)
+		factor := 1 / (last.rho * dot(last.y, y))
+		for j := range dir {
+			dir[j] *= factor
 		}
-		factor = 1 / (last.rho * yy)
-	}
-	for j := range dir {
-		dir[j] *= factor / m.scale[j]
 	}
 	for i := range m.pairs {
 		axpy(dir, alpha[i]-float64(m.pairs[i].rho*dot(m.pairs[i].y, dir)), m.pairs[i].s)
+	}
+}
+
+// precondition solves with the matrices to start from.
+func (m *memory) precondition(v []float64) {
+	p := m.x.Cols
+	for c := range m.outputs {
+		own := v[c*(p+1) : (c+1)*(p+1)]
+		if m.factors != nil {
+			substitute(m.factors[c], own, p+1, padded(p+1))
+			continue
+		}
+		for j := range own {
+			bound := 0.25 // of the second derivative by a standardised coefficient
+			if j < p {
+				bound += m.l2[j]
+			}
+			own[j] /= bound
+		}
+	}
+}
+
+// estimate makes the matrices of second derivatives at w, on about as many rows as tell them within a tenth.
+func (m *memory) estimate(w []float64) {
+	p, n, k := m.x.Cols, m.x.Rows, m.outputs
+	step := max(n/max(20*(p+1), 4096), 1)
+	slopes, intercept := make([][]float64, k), make([]float64, k)
+	for c := range k {
+		slopes[c], intercept[c] = m.raw(w[c*(p+1):])
+	}
+	rows := (n + step - 1) / step
+	curve := make([]float64, k*rows)
+	row, total := make([]float64, k), 0.0
+	for r := range rows {
+		i := r * step
+		for c := range row {
+			row[c] = dotRow(slopes[c], m.x.Row(i)) + intercept[c]
+		}
+		if k == 1 {
+			row[0] = 1 / (1 + math.Exp(-row[0]))
+		} else {
+			softmax(row)
+		}
+		total += m.weight(i)
+		for c, v := range row {
+			curve[c*rows+r] = m.weight(i) * v * (1 - v)
+		}
+	}
+	if !(total > 0) {
+		return
+	}
+	m.factors = make([][]float64, k)
+	for c := range k {
+		a, size, stride := m.gram(step, func(i int) float64 { return curve[c*rows+i/step] }, true)
+		// Directions that the part of the rows does not show must stay open.
+		least := 1e-3*a[p*stride+p]/total + 1e-9
+		for i := range a {
+			a[i] /= total
+		}
+		for j := range size {
+			if a[j*stride+j] += least; j < p {
+				a[j*stride+j] += m.l2[j]
+			}
+		}
+		factorise(a, size, stride)
+		m.factors[c] = a
 	}
 }
 
@@ -161,7 +237,7 @@ func (o *objective) hessian(w []float64) []float64 {
 	h := make([]float64, size*stride)
 	for c := range k {
 		for e := c; e < k; e++ {
-			g, own, from := o.gram(func(i int) float64 {
+			g, own, from := o.gram(1, func(i int) float64 {
 				v := -shares[e*n+i]
 				if c == e {
 					v++

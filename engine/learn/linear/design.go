@@ -30,11 +30,11 @@ type design struct {
 }
 
 func newDesign(set learner.Set, weights []float64, standardise, indicators bool, workers int) (*design, error) {
-	e, err := expand.Fit(set.X, weights, expand.Options{Indicators: indicators, Workers: workers})
+	e, x, err := expand.FitMatrix(set.X, weights, expand.Options{Indicators: indicators, Workers: workers})
 	if err != nil {
 		return nil, err
 	}
-	d := &design{expansion: e, x: e.Matrix(set.X, workers), y: set.Y, workers: workers}
+	d := &design{expansion: e, x: x, y: set.Y, workers: workers}
 	d.weigh(weights, standardise)
 	return d, nil
 }
@@ -44,18 +44,8 @@ func (d *design) weigh(weights []float64, standardise bool) {
 	p := d.x.Cols
 	d.setWeights(weights)
 	d.mean, d.inv, d.scale, d.factor = make([]float64, p), make([]float64, p), make([]float64, p), make([]float64, p)
-	d.moments(d.mean, func(s []float64, w float64, row []float32) {
-		for j, v := range row {
-			s[j] += float64(w * float64(v))
-		}
-	})
-	d.moments(d.scale, func(s []float64, w float64, row []float32) {
-		mean := d.mean[:len(row)]
-		for j, v := range row {
-			c := float64(v) - mean[j]
-			s[j] += float64(w * float64(c*c))
-		}
-	})
+	d.moments(d.mean, func(s, r []float64, x []float32) { axpys(s, r, x, p) })
+	d.moments(d.scale, func(s, r []float64, x []float32) { squares(s, r, x, d.mean) })
 	for j, v := range d.scale {
 		d.scale[j], d.factor[j] = math.Sqrt(v), 1
 		// A column of one value has nothing but rounding here.
@@ -77,27 +67,51 @@ func (d *design) setWeights(weights []float64) {
 	}
 }
 
-// moments writes the weighted mean over rows of what add sums up.
-func (d *design) moments(out []float64, add func(s []float64, w float64, row []float32)) {
+// moments writes the weighted mean over rows of what add sums up, from the weights of some rows and the rows.
+func (d *design) moments(out []float64, add func(s, r []float64, x []float32)) {
+	p := len(out)
 	parts := make([][]float64, pieces)
 	shard.Run(d.workers, pieces, func(_, b int) {
-		s := make([]float64, len(out))
+		s, r := make([]float64, padded(p)), make([]float64, d.block())
 		lo, hi := d.rows(b)
-		for i := lo; i < hi; i++ {
-			if w := d.weight(i); w != 0 {
-				add(s, w, d.x.Row(i)[:len(s)])
+		for i := lo; i < hi; i += len(r) {
+			own := r[:min(len(r), hi-i)]
+			for k := range own {
+				own[k] = d.weight(i + k)
 			}
+			add(s, own, d.x.Data[i*p:])
 		}
 		parts[b] = s
 	})
 	clear(out)
 	for _, s := range parts {
-		for j, v := range s {
-			out[j] += v
+		for j := range out {
+			out[j] += s[j]
 		}
 	}
 	for j := range out {
 		out[j] /= d.total
+	}
+}
+
+// squares adds the squared distances of the rows of x from the means to s, row i times r[i].
+func squares(s, r []float64, x []float32, mean []float64) {
+	p := len(mean)
+	s = s[:p]
+	i := 0
+	for ; i+4 <= len(r); i += 4 {
+		x0, x1, x2, x3 := x[i*p:(i+1)*p], x[(i+1)*p:(i+2)*p], x[(i+2)*p:(i+3)*p], x[(i+3)*p:(i+4)*p]
+		r0, r1, r2, r3 := r[i], r[i+1], r[i+2], r[i+3]
+		for j, m := range mean {
+			d0, d1, d2, d3 := float64(x0[j])-m, float64(x1[j])-m, float64(x2[j])-m, float64(x3[j])-m
+			s[j] += (float64(r0*float64(d0*d0)) + float64(r1*float64(d1*d1))) + (float64(r2*float64(d2*d2)) + float64(r3*float64(d3*d3)))
+		}
+	}
+	for ; i < len(r); i++ {
+		for j, m := range mean {
+			d := float64(x[i*p+j]) - m
+			s[j] += float64(r[i] * float64(d*d))
+		}
 	}
 }
 
@@ -137,9 +151,9 @@ func (d *design) meanLabel() (mean, deviation float64) {
 }
 
 // gram is the upper triangle, in rows of stride numbers, of the sum over rows of weight(i) times z z', where z is the
-// standardised row, followed by a 1 when one is set. weight nil is the design's own. The rows are cut into pieces that
+// standardised row, followed by a 1 when one is set, over every step-th row. weight nil is the design's own. The rows are cut into pieces that
 // each have a triangle of their own, as many as fit in 128 MiB: a number that depends on the columns alone.
-func (d *design) gram(weight func(i int) float64, one bool) (a []float64, size, stride int) {
+func (d *design) gram(step int, weight func(i int) float64, one bool) (a []float64, size, stride int) {
 	p := d.x.Cols
 	size = p
 	if one {
@@ -151,15 +165,15 @@ func (d *design) gram(weight func(i int) float64, one bool) (a []float64, size, 
 	}
 	parts := min(max((1<<24)/(stride*stride), 1), pieces)
 	triangles := make([][]float64, parts)
-	n := d.x.Rows
+	n := (d.x.Rows + step - 1) / step
 	shard.Run(d.workers, parts, func(_, b int) {
 		a, z := make([]float64, size*stride), make([]float64, 4*stride)
 		var w, r [4]float64
 		for i, end := n*b/parts, n*(b+1)/parts; i < end; i += 4 {
 			w = [4]float64{}
 			for k := range min(4, end-i) {
-				w[k] = weight(i + k)
-				d.row(i+k, z[k*stride:])
+				w[k] = weight((i + k) * step)
+				d.row((i+k)*step, z[k*stride:])
 				if one {
 					z[k*stride+p] = 1
 				}

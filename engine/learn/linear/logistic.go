@@ -62,7 +62,7 @@ func (l *Learner) fitLogistic(ctx context.Context, d *design, train learner.Set,
 	case l.Solver == Newton || l.Solver == Auto && len(w) <= newtonSize:
 		w, err = o.minimise(w, &newton{objective: o}, l.Iterations, l.Tolerance, step)
 	default:
-		w, err = o.minimise(w, &memory{scale: o.curvature()}, l.Iterations, l.Tolerance, step)
+		w, err = o.minimise(w, &memory{objective: o}, l.Iterations, l.Tolerance, step)
 	}
 	if err != nil {
 		return nil, err
@@ -119,19 +119,6 @@ func (o *objective) centre(w []float64, coefficients bool) {
 			w[k*(p+1)+j] -= mean
 		}
 	}
-}
-
-// curvature bounds from above, roughly, the second derivative by each weight.
-func (o *objective) curvature() []float64 {
-	p := o.x.Cols
-	out := make([]float64, o.outputs*(p+1))
-	for i := range out {
-		out[i] = 0.25
-		if j := i % (p + 1); j < p {
-			out[i] += o.l2[j]
-		}
-	}
-	return out
 }
 
 // raw turns standardised coefficients into those of the columns as they are, padded for the kernels, and the intercept.
@@ -243,13 +230,11 @@ func (o *objective) binary(m []float64, first int, intercept float64) (loss floa
 	for r, z := range m {
 		z += intercept
 		y := o.y[first+r]
-		e := math.Exp(-math.Abs(z))
-		q := 1 / (1 + e)
-		if z < 0 {
-			q = e * q
-		}
-		m[r] = q - y
-		own := max(z, 0) - float64(y*z)
+		size := math.Abs(z)
+		e := math.Exp(-size)
+		// Half of tanh(z/2), without a branch that cannot be foreseen.
+		m[r] = 0.5 - y + math.Copysign((1-e)/(1+e)/2, z)
+		own := (size+z)/2 - float64(y*z)
 		if o.weights != nil {
 			w := o.weights[first+r]
 			m[r] *= w

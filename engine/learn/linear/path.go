@@ -32,7 +32,7 @@ func newPath(d *design, ratio float64, columns [][]float32) *path {
 	q := &quadratic{coef: make([]float64, p), curve: make([]float64, p), mean: d.mean, inv: d.inv}
 	s.quadratic = q
 	if columns == nil && useMatrix(p, n) {
-		q.matrix, _, q.stride = d.gram(nil, false)
+		q.matrix, _, q.stride = d.gram(1, nil, false)
 		mirrored(q.matrix, p, q.stride)
 		for i := range q.matrix {
 			q.matrix[i] /= d.total

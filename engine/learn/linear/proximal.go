@@ -133,7 +133,7 @@ func (o *objective) singly(w, grad []float64, c int, columns [][]float32) *quadr
 		q.total += residual[i]
 	}
 	if columns == nil {
-		q.matrix, _, q.stride = o.gram(func(i int) float64 { return weight[i] }, true)
+		q.matrix, _, q.stride = o.gram(1, func(i int) float64 { return weight[i] }, true)
 		mirrored(q.matrix, p+1, q.stride)
 		q.negative = make([]float64, p+1)
 		o.differentiate(q, grad[c*(p+1):(c+1)*(p+1)])

@@ -28,7 +28,7 @@ func (l *Learner) fitRidge(ctx context.Context, d *design, train learner.Set, op
 	if p > n {
 		coef = d.dual(penalty, mean)
 	} else {
-		a, _, stride := d.gram(nil, false)
+		a, _, stride := d.gram(1, nil, false)
 		coef = d.correlations(func(i int) float64 { return d.y[i] - mean })
 		if err := canceled(ctx, 0); err != nil {
 			return nil, err
@@ -141,41 +141,47 @@ func (d *design) dual(penalty, mean float64) []float64 {
 	return coef
 }
 
-// solve replaces b by the solution of the symmetric system whose upper triangle is a, in p rows of stride numbers, of
-// which those from p on are 0. A column that depends on those before it, which can only happen without a penalty, gets
-// the coefficient 0.
+// solve replaces b by the solution of the symmetric system whose upper triangle is a, in p rows of stride numbers. A
+// column that depends on those before it, which can only happen without a penalty, gets the coefficient 0.
 func solve(a, b []float64, p, stride int) {
+	factorise(a, p, stride)
+	substitute(a, b, p, stride)
+}
+
+// factorise replaces the upper triangle a by U'DU: D on the diagonal, the rows of DU right of it. D is 0 for a column
+// that depends on those before it.
+func factorise(a []float64, p, stride int) {
 	var largest float64
 	for j := range p {
 		largest = max(largest, a[j*stride+j])
 	}
-	dropped := make([]bool, p)
-	// U'DU in place: row j of U right of the diagonal, D on the diagonal.
 	for j := range p {
 		pivot := a[j*stride+j]
 		if !(pivot > 1e-12*largest) {
-			dropped[j] = true
+			a[j*stride+j] = 0
 			continue
 		}
 		for i := j + 1; i < p; i++ {
-			f := a[j*stride+i] / pivot
-			if f == 0 {
-				continue
+			if f := a[j*stride+i] / pivot; f != 0 {
+				axpy(a[i*stride+i:i*stride+p], -f, a[j*stride+i:])
 			}
-			axpy(a[i*stride+i:i*stride+p], -f, a[j*stride+i:])
-			b[i] -= float64(f * b[j])
+		}
+	}
+}
+
+// substitute replaces b by the solution of the system that factorise prepared.
+func substitute(a, b []float64, p, stride int) {
+	for j := range p {
+		if pivot := a[j*stride+j]; pivot != 0 {
+			axpy(b[j+1:p], -(b[j] / pivot), a[j*stride+j+1:])
 		}
 	}
 	for j := p - 1; j >= 0; j-- {
-		if dropped[j] {
+		if a[j*stride+j] == 0 {
 			b[j] = 0
 			continue
 		}
-		s := b[j]
-		for c := j + 1; c < p; c++ {
-			s -= float64(a[j*stride+c] * b[c])
-		}
-		b[j] = s / a[j*stride+j]
+		b[j] = (b[j] - dot(a[j*stride+j+1:j*stride+p], b[j+1:])) / a[j*stride+j]
 	}
 }
 
