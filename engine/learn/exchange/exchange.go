@@ -182,3 +182,11 @@ func known(v float64) float64 {
 	}
 	return 0
 }
+
+// checkFeatures refuses a number of features that a file merely claims: what scores a model takes room for each.
+func checkFeatures(features, file int) error {
+	if features > max(1<<16, 4*file) {
+		return fault.New(fault.TooLarge, "the file of %d bytes claims %d features", file, features)
+	}
+	return nil
+}

@@ -38,6 +38,7 @@ func TestRefusesHostileFiles(t *testing.T) {
 		{"cut", "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nfeature_names=a\n\nTree=0\nnum_leaves=1\nleaf_value=1\n", fault.Corrupt, "ends before"},
 		{"unknown objective", xgboost(`{}`, "reg:new"), fault.NotSupported, "reg:new"},
 		{"lists of other lengths", xgboost(`{"left_children":[-1],"right_children":[]}`, "binary:logistic"), fault.Corrupt, "lists"},
+		{"many features", strings.Replace(xgboost(`{}`, "reg:squarederror"), `"num_feature":"2"`, `"num_feature":"16000000"`, 1), fault.TooLarge, "features"},
 		{"a child twice", xgboost(`{"left_children":[1,-1],"right_children":[1,-1],"split_indices":[0,0],"split_conditions":[1,1],"default_left":[0,0]}`, "binary:logistic"), fault.Corrupt, "child"},
 		{"thin categories", xgboost(`{"left_children":[1,-1,-1],"right_children":[2,-1,-1],"split_indices":[0,0,0],"split_conditions":[1,1,1],"default_left":[0,0,0],"split_type":[1,0,0],"categories":[`+strings.Repeat("16000000,", 999)+`16000000],"categories_nodes":[`+strings.Repeat("7,", 999)+`0],"categories_segments":[`+strings.Repeat("0,", 999)+`0],"categories_sizes":[`+strings.Repeat("1,", 999)+`1]}`, "binary:logistic"), fault.NotSupported, "too thin"},
 		{"deep json", `{"learner":` + strings.Repeat(`[`, 200000) + `"gradient_booster"`, fault.Corrupt, "cannot be read"},

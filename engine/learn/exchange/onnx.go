@@ -136,6 +136,9 @@ func (w *walk) input() error {
 	}
 	if shape := inputs[0].Shape; len(shape) == 2 && shape[1] > 0 {
 		w.features = int(min(shape[1], math.MaxInt32))
+		if err := checkFeatures(w.features, w.size); err != nil {
+			return err
+		}
 	}
 	w.values[inputs[0].Name] = &symbol{kind: isFeatures, single: inputs[0].Elem == format.Float}
 	return nil

@@ -90,6 +90,9 @@ func readXGBoost(b []byte) (learner.Model, *Info, error) {
 	if err != nil || features < 1 {
 		return nil, nil, fault.New(fault.Corrupt, "num_feature is %q", l.Param.NumFeature)
 	}
+	if err := checkFeatures(features, len(b)); err != nil {
+		return nil, nil, err
+	}
 	if len(l.FeatureNames) == features {
 		info.Names = l.FeatureNames
 	}

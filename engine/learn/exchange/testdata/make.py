@@ -20,6 +20,7 @@ import onnxruntime
 import pandas
 import skl2onnx
 import xgboost
+from graphs import branch_modes, tree_ensemble
 from onnxmltools.convert.common.data_types import FloatTensorType as Floats
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn import ensemble, linear_model, tree
@@ -42,9 +43,7 @@ def data():
             np.exp(2 * r.normal(size=ROWS)),
         ]
     ).astype(np.float64)
-    signal = (
-        np.sin(2 * x[:, 0]) + np.nan_to_num(x[:, 1], nan=2.0) / 3 + x[:, 2] / 2 + (x[:, 3] * 5 % CODES) / 4 + np.log(x[:, 4]) / 3
-    )
+    signal = np.sin(2 * x[:, 0]) + np.nan_to_num(x[:, 1], nan=2.0) / 3 + x[:, 2] / 2 + (x[:, 3] * 5 % CODES) / 4 + np.log(x[:, 4]) / 3
     return x, signal + r.normal(size=ROWS) / 4
 
 
@@ -107,8 +106,8 @@ def add(name, form, blob, x, want, near, **more):
 
 def lightgbm_thresholds(booster):
     out = []
-    for tree in booster.dump_model()["tree_info"]:
-        todo = [tree["tree_structure"]]
+    for info in booster.dump_model()["tree_info"]:
+        todo = [info["tree_structure"]]
         while todo:
             node = todo.pop()
             if "split_feature" in node:
@@ -122,7 +121,15 @@ def lightgbm_case(name, params, y, rounds=6, x=X, categorical=False, **more):
     base = {"verbose": -1, "num_threads": 1, "num_leaves": 7, "min_data_in_leaf": 5, "min_data_per_group": 5, "cat_smooth": 1, "seed": 3}
     extra = {k: more.pop(k) for k in ("group", "weight") if k in more}
     booster = lightgbm.train(
-        base | params, lightgbm.Dataset(frame(x, categorical) if categorical == "pandas" else x, y, feature_name=NAMES, categorical_feature=[3] if categorical is True else "auto", **extra), rounds
+        base | params,
+        lightgbm.Dataset(
+            frame(x, categorical) if categorical == "pandas" else x,
+            y,
+            feature_name=NAMES,
+            categorical_feature=[3] if categorical is True else "auto",
+            **extra,
+        ),
+        rounds,
     )
     rows = test_rows(lightgbm_thresholds(booster))
     want = booster.predict(frame(rows, True) if categorical == "pandas" else rows)
@@ -144,14 +151,33 @@ def lightgbm_cases():
     lightgbm_case("cross entropy lambda", {"objective": "cross_entropy_lambda"}, BINARY * 0.8 + 0.1, rounds=3, task="regression")
     lightgbm_case("lambdarank", {"objective": "lambdarank"}, GRADES, group=GROUPS, rounds=3, task="ranking")
     lightgbm_case("rank xendcg", {"objective": "rank_xendcg"}, GRADES, group=GROUPS, rounds=3, task="ranking")
-    lightgbm_case("random forest", {"objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "feature_fraction": 0.7}, BINARY, rounds=7, task="binary")
-    lightgbm_case("multiclass random forest", {"objective": "multiclass", "num_class": 3, "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}, CLASSES, rounds=5, task="multiclass")
+    lightgbm_case(
+        "random forest",
+        {"objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "feature_fraction": 0.7},
+        BINARY,
+        rounds=7,
+        task="binary",
+    )
+    lightgbm_case(
+        "multiclass random forest",
+        {"objective": "multiclass", "num_class": 3, "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
+        CLASSES,
+        rounds=5,
+        task="multiclass",
+    )
     lightgbm_case("dart", {"objective": "binary", "boosting": "dart", "drop_rate": 0.5}, BINARY, task="binary")
     lightgbm_case("zero as missing", {"objective": "regression", "zero_as_missing": True}, SIGNAL, task="regression")
     lightgbm_case("nothing is missing", {"objective": "regression", "use_missing": False}, SIGNAL, task="regression")
     lightgbm_case("categories", {"objective": "binary", "max_cat_to_onehot": 1}, BINARY, categorical=True, task="binary")
     lightgbm_case("categories one by one", {"objective": "regression", "max_cat_to_onehot": 32}, SIGNAL, categorical=True, task="regression")
-    lightgbm_case("pandas categories", {"objective": "multiclass", "num_class": 3, "max_cat_to_onehot": 1}, CLASSES, categorical="pandas", task="multiclass", categories={"3": [str(i) for i in range(CODES)]})
+    lightgbm_case(
+        "pandas categories",
+        {"objective": "multiclass", "num_class": 3, "max_cat_to_onehot": 1},
+        CLASSES,
+        categorical="pandas",
+        task="multiclass",
+        categories={"3": [str(i) for i in range(CODES)]},
+    )
     lightgbm_case("nothing to split", {"objective": "binary"}, np.r_[0, np.ones(ROWS - 1)], x=np.zeros_like(X), rounds=2, task="binary")
     squares = {"objective": lambda p, d: (p - d.get_label(), np.ones_like(p))}
     lightgbm_case("an objective of the user's", squares, SIGNAL, rounds=3, task="regression")
@@ -175,7 +201,13 @@ def xgboost_case(name, params, y, rounds=5, form="json", categorical=False, x=X,
 
     def matrix(rows, **kw):
         types = ["float", "float", "float", "c" if categorical else "float", "float"]
-        return xgboost.DMatrix(frame(rows, True) if categorical == "pandas" else rows, feature_names=NAMES, feature_types=None if categorical == "pandas" else types, enable_categorical=True, **kw)
+        return xgboost.DMatrix(
+            frame(rows, True) if categorical == "pandas" else rows,
+            feature_names=NAMES,
+            feature_types=None if categorical == "pandas" else types,
+            enable_categorical=True,
+            **kw,
+        )
 
     booster = xgboost.train({"nthread": 1, "max_depth": 3, "seed": 3} | params, matrix(x, label=y, **extra), rounds)
     rows = test_rows([] if linear else xgboost_thresholds(booster))
@@ -196,30 +228,82 @@ def xgboost_cases():
     xgboost_case("several quantiles", {"objective": "reg:quantileerror", "quantile_alpha": [0.1, 0.5, 0.9]}, SIGNAL, rounds=2, task="regression")
     xgboost_case("reg:logistic", {"objective": "reg:logistic"}, BINARY * 0.8 + 0.1, rounds=3, task="regression")
     xgboost_case("binary", {"objective": "binary:logistic"}, BINARY, task="binary")
-    xgboost_case("binary as ubj, leaf by leaf", {"objective": "binary:logistic", "grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0, "base_score": 0.3}, BINARY, form="ubj", task="binary")
+    xgboost_case(
+        "binary as ubj, leaf by leaf",
+        {"objective": "binary:logistic", "grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0, "base_score": 0.3},
+        BINARY,
+        form="ubj",
+        task="binary",
+    )
     xgboost_case("margins", {"objective": "binary:logitraw", "base_score": 0.3}, BINARY, rounds=3, task="regression")
     xgboost_case("hinge", {"objective": "binary:hinge"}, BINARY, rounds=3, task="binary")
     for objective, y in (("count:poisson", COUNTS), ("reg:gamma", POSITIVE), ("reg:tweedie", POSITIVE), ("survival:cox", POSITIVE)):
         xgboost_case(objective, {"objective": objective}, y, rounds=3, task="regression")
-    xgboost_case("survival:aft", {"objective": "survival:aft"}, POSITIVE, rounds=3, label_lower_bound=POSITIVE, label_upper_bound=POSITIVE * 1.5, task="regression")
+    xgboost_case(
+        "survival:aft",
+        {"objective": "survival:aft"},
+        POSITIVE,
+        rounds=3,
+        label_lower_bound=POSITIVE,
+        label_upper_bound=POSITIVE * 1.5,
+        task="regression",
+    )
     xgboost_case("softprob", {"objective": "multi:softprob", "num_class": 3}, CLASSES, rounds=3, task="multiclass")
-    xgboost_case("softprob from one base score", {"objective": "multi:softprob", "num_class": 3, "base_score": 0.5}, CLASSES, rounds=2, form="ubj", task="multiclass")
-    xgboost_case("vector leaves", {"objective": "multi:softprob", "num_class": 3, "multi_strategy": "multi_output_tree", "tree_method": "hist"}, CLASSES, rounds=3, form="ubj", task="multiclass")
+    xgboost_case(
+        "softprob from one base score",
+        {"objective": "multi:softprob", "num_class": 3, "base_score": 0.5},
+        CLASSES,
+        rounds=2,
+        form="ubj",
+        task="multiclass",
+    )
+    xgboost_case(
+        "vector leaves",
+        {"objective": "multi:softprob", "num_class": 3, "multi_strategy": "multi_output_tree", "tree_method": "hist"},
+        CLASSES,
+        rounds=3,
+        form="ubj",
+        task="multiclass",
+    )
     two = np.column_stack([SIGNAL, -2 * X[:, 0]])
-    xgboost_case("two targets", {"objective": "reg:squarederror", "multi_strategy": "multi_output_tree", "tree_method": "hist"}, two, rounds=3, task="regression")
+    xgboost_case(
+        "two targets",
+        {"objective": "reg:squarederror", "multi_strategy": "multi_output_tree", "tree_method": "hist"},
+        two,
+        rounds=3,
+        task="regression",
+    )
     xgboost_case("two targets, a tree for each", {"objective": "reg:squarederror"}, two, rounds=3, task="regression")
     for objective in ("rank:pairwise", "rank:ndcg"):
         xgboost_case(objective, {"objective": objective}, GRADES, rounds=3, group=GROUPS, task="ranking")
     xgboost_case("dart", {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.5}, BINARY, task="binary")
-    xgboost_case("dart as ubj", {"objective": "multi:softprob", "num_class": 3, "booster": "dart", "rate_drop": 0.5}, CLASSES, form="ubj", rounds=4, task="multiclass")
+    xgboost_case(
+        "dart as ubj",
+        {"objective": "multi:softprob", "num_class": 3, "booster": "dart", "rate_drop": 0.5},
+        CLASSES,
+        form="ubj",
+        rounds=4,
+        task="multiclass",
+    )
     xgboost_case("forests", {"objective": "binary:logistic", "num_parallel_tree": 4, "subsample": 0.5}, BINARY, rounds=2, task="binary")
     xgboost_case("categories", {"objective": "binary:logistic", "max_cat_to_onehot": 1}, BINARY, categorical=True, task="binary")
-    xgboost_case("categories one by one", {"objective": "reg:squarederror", "max_cat_to_onehot": 32}, SIGNAL, categorical=True, form="ubj", task="regression")
-    xgboost_case("pandas categories", {"objective": "reg:squarederror", "max_cat_to_onehot": 2}, SIGNAL, categorical="pandas", task="regression", categories={"3": [str(i) for i in range(CODES)]})
+    xgboost_case(
+        "categories one by one", {"objective": "reg:squarederror", "max_cat_to_onehot": 32}, SIGNAL, categorical=True, form="ubj", task="regression"
+    )
+    xgboost_case(
+        "pandas categories",
+        {"objective": "reg:squarederror", "max_cat_to_onehot": 2},
+        SIGNAL,
+        categorical="pandas",
+        task="regression",
+        categories={"3": [str(i) for i in range(CODES)]},
+    )
     xgboost_case("pruned", {"objective": "reg:squarederror", "tree_method": "exact", "gamma": 8, "max_depth": 5}, SIGNAL, rounds=3, task="regression")
     xgboost_case("linear", {"objective": "reg:squarederror", "booster": "gblinear"}, SIGNAL, linear=True, near=1e-5, task="regression")
     xgboost_case("linear binary", {"objective": "binary:logistic", "booster": "gblinear"}, BINARY, linear=True, near=1e-5, form="ubj", task="binary")
-    xgboost_case("linear softprob", {"objective": "multi:softprob", "num_class": 3, "booster": "gblinear"}, CLASSES, linear=True, near=1e-5, task="multiclass")
+    xgboost_case(
+        "linear softprob", {"objective": "multi:softprob", "num_class": 3, "booster": "gblinear"}, CLASSES, linear=True, near=1e-5, task="multiclass"
+    )
 
 
 def catboost_thresholds(text):
@@ -246,7 +330,11 @@ def catboost_case(name, model, y, columns=(0, 1, 2, 4), categorical=None, kind="
     text = pathlib.Path("model.json").read_text()
     parsed = json.loads(text)
     parsed["model_info"] = {k: v for k, v in parsed["model_info"].items() if k in ("catboost_version_info", "class_params")} | {
-        "params": {"loss_function": (json.loads(parsed["model_info"]["params"]) if isinstance(parsed["model_info"]["params"], str) else parsed["model_info"]["params"])["loss_function"]}
+        "params": {
+            "loss_function": (
+                json.loads(parsed["model_info"]["params"]) if isinstance(parsed["model_info"]["params"], str) else parsed["model_info"]["params"]
+            )["loss_function"]
+        }
     }
     thresholds = catboost_thresholds(text)
     rows = test_rows([t for i, t in enumerate(thresholds) if i % (1 + len(thresholds) // 24) == 0])
@@ -257,8 +345,12 @@ def catboost_case(name, model, y, columns=(0, 1, 2, 4), categorical=None, kind="
 
 
 def catboost_cases():
-    text = lambda v: f"c{int(v)}" if v == v and abs(v) < 1e5 and v >= 0 else "other"  # noqa: E731
-    whole = lambda v: int(v) if v == v and 0 <= v < 1e5 else -1  # noqa: E731
+    def text(v):
+        return f"c{int(v)}" if v == v and 0 <= v < 1e5 else "other"
+
+    def whole(v):
+        return int(v) if v == v and 0 <= v < 1e5 else -1
+
     texts = {"3": [f"c{i}" for i in range(CODES)]}
     numbers = {"3": [str(i) for i in range(CODES)]}
     one, many = catboost.CatBoostClassifier, catboost.CatBoostRegressor
@@ -270,19 +362,65 @@ def catboost_cases():
         catboost_case(loss, many(depth=2, loss_function=loss), POSITIVE, kind=None, iterations=3, task="regression")
     catboost_case("logloss", one(depth=4), BINARY, kind="Probability", task="binary", classes=["0", "1"])
     catboost_case("cross entropy", one(depth=2, loss_function="CrossEntropy"), BINARY * 0.8 + 0.1, kind="Probability", iterations=3, task="binary")
-    catboost_case("multiclass", one(depth=3, loss_function="MultiClass"), np.array(["low", "mid", "top"])[CLASSES], kind="Probability", task="multiclass", classes=["low", "mid", "top"])
+    catboost_case(
+        "multiclass",
+        one(depth=3, loss_function="MultiClass"),
+        np.array(["low", "mid", "top"])[CLASSES],
+        kind="Probability",
+        task="multiclass",
+        classes=["low", "mid", "top"],
+    )
     catboost_case("one against all", one(depth=2, loss_function="MultiClassOneVsAll"), CLASSES, kind="Probability", iterations=3, task="multiclass")
     catboost_case("leaf by leaf", many(grow_policy="Lossguide", max_leaves=7), SIGNAL, task="regression")
-    catboost_case("level by level", one(grow_policy="Depthwise", depth=3, loss_function="MultiClass"), CLASSES, kind="Probability", iterations=3, task="multiclass")
+    catboost_case(
+        "level by level",
+        one(grow_policy="Depthwise", depth=3, loss_function="MultiClass"),
+        CLASSES,
+        kind="Probability",
+        iterations=3,
+        task="multiclass",
+    )
     catboost_case("several targets", many(depth=3, loss_function="MultiRMSE"), np.column_stack([SIGNAL, -X[:, 0]]), iterations=3, task="regression")
-    catboost_case("ranking", catboost.CatBoost({"depth": 3, "loss_function": "YetiRank"}), GRADES, group_id=np.repeat(range(len(GROUPS)), 20), iterations=3, task="ranking")
+    catboost_case(
+        "ranking",
+        catboost.CatBoost({"depth": 3, "loss_function": "YetiRank"}),
+        GRADES,
+        group_id=np.repeat(range(len(GROUPS)), 20),
+        iterations=3,
+        task="ranking",
+    )
     catboost_case("one hot", one(depth=3, one_hot_max_size=50), BINARY, categorical=text, kind="Probability", task="binary", texts=texts)
     catboost_case("one hot numbers", many(grow_policy="Lossguide", max_leaves=7, one_hot_max_size=50), SIGNAL, categorical=whole, task="regression")
-    catboost_case("statistics", one(depth=3, max_ctr_complexity=1, one_hot_max_size=2), BINARY, categorical=whole, kind="Probability", iterations=9, task="binary", categories=numbers)
+    catboost_case(
+        "statistics",
+        one(depth=3, max_ctr_complexity=1, one_hot_max_size=2),
+        BINARY,
+        categorical=whole,
+        kind="Probability",
+        iterations=9,
+        task="binary",
+        categories=numbers,
+    )
     for kind in ("Borders", "Buckets", "BinarizedTargetMeanValue", "Counter"):
         ctr = [f"{kind}:Prior=0.5/1"] if kind != "Counter" else [kind]
-        catboost_case(f"statistics of type {kind}", many(depth=3, max_ctr_complexity=1, one_hot_max_size=2, simple_ctr=ctr), SIGNAL, categorical=text, iterations=7, task="regression", texts=texts)
-    catboost_case("multiclass statistics", one(depth=3, loss_function="MultiClass", max_ctr_complexity=1, one_hot_max_size=2), CLASSES, categorical=text, kind="Probability", task="multiclass", texts=texts)
+        catboost_case(
+            f"statistics of type {kind}",
+            many(depth=3, max_ctr_complexity=1, one_hot_max_size=2, simple_ctr=ctr),
+            SIGNAL,
+            categorical=text,
+            iterations=7,
+            task="regression",
+            texts=texts,
+        )
+    catboost_case(
+        "multiclass statistics",
+        one(depth=3, loss_function="MultiClass", max_ctr_complexity=1, one_hot_max_size=2),
+        CLASSES,
+        categorical=text,
+        kind="Probability",
+        task="multiclass",
+        texts=texts,
+    )
 
 
 def onnx_case(name, model, gaps=False, rows=None, double=False, near=5e-6, **more):
@@ -308,66 +446,12 @@ def sklearn_case(name, estimator, y, gaps=False, zipmap=False, **more):
         x = np.nan_to_num(x, nan=0.5)
     estimator.fit(x, y)
     options = None if more["task"] == "regression" else {id(estimator): {"zipmap": zipmap}}
-    model = skl2onnx.convert_sklearn(estimator, initial_types=[("X", FloatTensorType([None, 5]))], options=options, target_opset={"": 15, "ai.onnx.ml": 3})
+    model = skl2onnx.convert_sklearn(
+        estimator, initial_types=[("X", FloatTensorType([None, 5]))], options=options, target_opset={"": 15, "ai.onnx.ml": 3}
+    )
     if more["task"] != "regression":
         more["classes"] = [str(c) for c in estimator.classes_]
     onnx_case(name, model, gaps, **more)
-
-
-def branch_modes(double, version):
-    """Trees by hand: every way to compare, one leaf of several outputs, and a tree that is one leaf."""
-    modes = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
-    thresholds = [0.1, 0.25, -0.5, 0.75, 3, 4]
-    columns = [0, 1, 2, 4, 3, 3]
-    trees, ids, ways, features, values, yes, no, missing = ([] for _ in range(8))
-    weights = []
-    for t in range(6):
-        k = t
-        for i, (way, threshold, column) in enumerate([(modes[k], thresholds[k], columns[k]), (modes[(k + 1) % 6], thresholds[(k + 1) % 6], columns[(k + 1) % 6]), ("LEAF", 0, 0), ("LEAF", 0, 0), ("LEAF", 0, 0)]):
-            trees.append(t)
-            ids.append(i)
-            ways.append(way)
-            features.append(column)
-            values.append(threshold)
-            yes.append([1, 3, 0, 0, 0][i])
-            no.append([2, 4, 0, 0, 0][i])
-            missing.append((t + i) % 2 if way != "LEAF" else 0)
-            if way == "LEAF":
-                weights += [(t, i, 0, 0.5 * t - i), (t, i, 1, i / (1 + t))]
-    trees.append(6)
-    for to, v in ((ids, 0), (ways, "LEAF"), (features, 0), (values, 0), (yes, 0), (no, 0), (missing, 0)):
-        to.append(v)
-    weights += [(6, 0, 0, 2.5), (6, 0, 1, -1.5)]
-    kind = onnx.TensorProto.DOUBLE if double else onnx.TensorProto.FLOAT
-    lists = {
-        "nodes_treeids": trees, "nodes_nodeids": ids, "nodes_modes": ways, "nodes_featureids": features, "nodes_truenodeids": yes, "nodes_falsenodeids": no,
-        "nodes_missing_value_tracks_true": missing, "target_treeids": [w[0] for w in weights], "target_nodeids": [w[1] for w in weights], "target_ids": [w[2] for w in weights],
-    }  # fmt: skip
-    if double:
-        lists |= {"nodes_values_as_tensor": onnx.helper.make_tensor("v", kind, [len(values)], values), "target_weights_as_tensor": onnx.helper.make_tensor("w", kind, [len(weights)], [w[3] for w in weights])}
-    else:
-        lists |= {"nodes_values": [float(v) for v in values], "target_weights": [float(w[3]) for w in weights], "base_values": [0.25, -0.25]}
-    node = onnx.helper.make_node("TreeEnsembleRegressor", ["X"], ["Y"], domain="ai.onnx.ml", n_targets=2, aggregate_function="AVERAGE" if double else "SUM", **lists)
-    return wrap(node, kind, onnx.TensorProto.FLOAT, version)
-
-
-def wrap(node, kind, out, version, outputs=2):
-    graph = onnx.helper.make_graph([node], "g", [onnx.helper.make_tensor_value_info("X", kind, [None, 5])], [onnx.helper.make_tensor_value_info("Y", out, [None, outputs])])
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("ai.onnx.ml", version)], ir_version=9)
-
-
-def tree_ensemble(kind):
-    """TreeEnsemble of ai.onnx.ml 5, with a set of categories."""
-    t = onnx.helper.make_tensor
-    node = onnx.helper.make_node(
-        "TreeEnsemble", ["X"], ["Y"], domain="ai.onnx.ml", n_targets=2, aggregate_function=1, post_transform=0, tree_roots=[0, 3],
-        nodes_featureids=[0, 3, 4, 3, 1], nodes_truenodeids=[1, 0, 2, 4, 5], nodes_falsenodeids=[2, 1, 3, 4, 6],
-        nodes_trueleafs=[0, 1, 1, 0, 1], nodes_falseleafs=[0, 1, 1, 1, 1], nodes_missing_value_tracks_true=[1, 0, 1, 1, 0],
-        nodes_modes=t("m", onnx.TensorProto.UINT8, [5], [0, 6, 1, 6, 3]), nodes_splits=t("s", kind, [5], [0.1, 0, 1.5, 0, 0.3]),
-        membership_values=t("v", kind, [8], [1, 5, 7, float("nan"), 0, 2, 4, float("nan")]),
-        leaf_targetids=[0, 1, 0, 1, 0, 1, 0], leaf_weights=t("w", kind, [7], [0.5, -1, 2, 3.25, -4, 5, 0.125]),
-    )  # fmt: skip
-    return wrap(node, kind, kind, 5)
 
 
 def onnx_cases():
@@ -390,16 +474,32 @@ def onnx_cases():
     def convert(f, m, **kw):
         return f(m, initial_types=inputs, target_opset=15, **kw)
 
-    for y, task, m in ((BINARY, "binary", lightgbm.LGBMClassifier), (CLASSES, "multiclass", lightgbm.LGBMClassifier), (SIGNAL, "regression", lightgbm.LGBMRegressor)):
-        onnx_case(f"lightgbm {task}", convert(onnxmltools.convert_lightgbm, m(**small, **lgb).fit(xs, y), zipmap=task == "multiclass"), gaps=True, task=task)
+    for y, task, m in (
+        (BINARY, "binary", lightgbm.LGBMClassifier),
+        (CLASSES, "multiclass", lightgbm.LGBMClassifier),
+        (SIGNAL, "regression", lightgbm.LGBMRegressor),
+    ):
+        onnx_case(
+            f"lightgbm {task}", convert(onnxmltools.convert_lightgbm, m(**small, **lgb).fit(xs, y), zipmap=task == "multiclass"), gaps=True, task=task
+        )
     sets = lightgbm.LGBMRegressor(**small, **lgb, max_cat_to_onehot=1, min_data_per_group=5, cat_smooth=1).fit(xs, SIGNAL, categorical_feature=[3])
     rows = test_rows()
     rows[:, 3] = np.floor(rows[:, 3])
     onnx_case("lightgbm categories", convert(onnxmltools.convert_lightgbm, sets), gaps=True, rows=rows, task="regression")
-    for y, task, m in ((BINARY, "binary", xgboost.XGBClassifier), (CLASSES, "multiclass", xgboost.XGBClassifier), (SIGNAL, "regression", xgboost.XGBRegressor)):
+    for y, task, m in (
+        (BINARY, "binary", xgboost.XGBClassifier),
+        (CLASSES, "multiclass", xgboost.XGBClassifier),
+        (SIGNAL, "regression", xgboost.XGBRegressor),
+    ):
         onnx_case(f"xgboost {task}", convert(onnxmltools.convert_xgboost, m(**small, max_depth=3).fit(xs, y)), gaps=True, task=task)
-    for y, task, m in ((BINARY, "binary", catboost.CatBoostClassifier), (CLASSES, "multiclass", catboost.CatBoostClassifier), (SIGNAL, "regression", catboost.CatBoostRegressor)):
-        m(iterations=4, depth=3, thread_count=1, random_seed=1, allow_writing_files=False, verbose=False).fit(xs, y).save_model("m.onnx", format="onnx")
+    for y, task, m in (
+        (BINARY, "binary", catboost.CatBoostClassifier),
+        (CLASSES, "multiclass", catboost.CatBoostClassifier),
+        (SIGNAL, "regression", catboost.CatBoostRegressor),
+    ):
+        m(iterations=4, depth=3, thread_count=1, random_seed=1, allow_writing_files=False, verbose=False).fit(xs, y).save_model(
+            "m.onnx", format="onnx"
+        )
         onnx_case(f"catboost {task}", onnx.load("m.onnx"), gaps=True, task=task)
     onnx_case("every branch", branch_modes(False, 3), gaps=True, rows=rows, task="regression")
     onnx_case("every branch of doubles", branch_modes(True, 3), gaps=True, rows=rows, double=True, task="regression")
@@ -414,8 +514,13 @@ def main():
         xgboost_cases()
         catboost_cases()
         onnx_cases()
-    versions = {n: importlib.metadata.version(n) for n in ("lightgbm", "xgboost", "catboost", "scikit-learn", "skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "pandas")}
-    text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases}, allow_nan=False)
+    versions = {
+        n: importlib.metadata.version(n)
+        for n in ("lightgbm", "xgboost", "catboost", "scikit-learn", "skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "pandas")
+    }
+    text = json.dumps(
+        {"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/make.py", "cases": cases}, allow_nan=False
+    )
     (HERE / "golden.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(len(cases), "cases,", (HERE / "golden.json.gz").stat().st_size, "bytes")
 
