@@ -180,10 +180,14 @@ func quantiseRows(g *grower, grads []float32, lo, hi int, scales *[2]float64, ke
 	}
 }
 
-// scaleFor maps [0, most] to [0, gradMax].
+// scaleFor maps [0, most], as float32, to [0, gradMax]. A largest number that float32 holds becomes gradMax itself, so that
+// gradients and hessians that are all alike stay so, dithered or not.
 func scaleFor(most float64) float64 {
 	if !(most > 0) {
 		return 1
+	}
+	if float64(float32(most)) == most {
+		return gradMax / most
 	}
 	return gradMax / float64(math.Nextafter32(float32(most), float32(math.Inf(1))))
 }
