@@ -6,7 +6,8 @@
 //
 //   - package bins codes the columns: 255 parts or categories and "missing". Codes are kept twice, by row for histograms
 //     and by column for splitting rows.
-//   - objective.go, pointwise.go, classes.go, rank.go: gradients and hessians per row.
+//   - objective.go, pointwise.go, classes.go, rank.go: gradients and hessians per row; core.go and kernel_amd64.go: how
+//     training asks for them, and the loops that AVX2 does four at a time, bit for bit.
 //   - loss.go: they are quantised to 15 bits with a scale that is a maximum over rows and so does not depend on their
 //     order, and kept beside the row's codes (Shi et al., "Quantized Training of Gradient Boosting Decision Trees",
 //     arXiv:2207.09682, who use 2 to 5 bits).
