@@ -226,6 +226,9 @@ func (b *build) judge(ctx context.Context, v *registry.Version, held *registry.H
 			return nil, err
 		}
 	}
+	if ev.Weak, err = b.weakSlices(ctx, held, test); err != nil {
+		return nil, err
+	}
 	if ev.Comparison, err = b.compare(ctx, held, test, v.Threshold); err != nil {
 		return nil, err
 	}

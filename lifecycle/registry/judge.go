@@ -36,6 +36,9 @@ func Judge(h *Held, threshold float64, slicesBy []string) *Evaluation {
 		cal, conf := evaluate.Calibration(h.Y, h.P, curveBins), evaluate.Confusion(h.Y, h.P, threshold)
 		ev.ROC, ev.PR, ev.Calibration, ev.Confusion = &roc, &pr, &cal, &conf
 	}
+	if h.Task == learn.Multiclass {
+		ev.Decisions, ev.Calibration = classesOf(h)
+	}
 	for _, name := range slicesBy {
 		if c := h.Sliced.Column(name); c != nil {
 			ev.Slices = append(ev.Slices, slicesOf(h, c, threshold)...)

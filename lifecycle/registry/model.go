@@ -148,9 +148,11 @@ type Evaluation struct {
 	Metrics     map[string]Measure         `json:"metrics"`
 	ROC         *evaluate.ROCCurve         `json:"roc,omitempty"`
 	PR          *evaluate.PRCurve          `json:"pr,omitempty"`
-	Calibration *evaluate.CalibrationCurve `json:"calibration,omitempty"`
+	Calibration *evaluate.CalibrationCurve `json:"calibration,omitempty"` // of several classes, that of the likeliest one
 	Confusion   *evaluate.ConfusionMatrix  `json:"confusion,omitempty"`
+	Decisions   *Decisions                 `json:"decisions,omitempty"` // of several classes
 	Slices      []Slice                    `json:"slices"`
+	Weak        *evaluate.WeakSlices       `json:"weak,omitempty"` // by log loss or squared error
 	Comparison  *Comparison                `json:"comparison,omitempty"`
 	Fairness    []Fairness                 `json:"fairness,omitempty"`
 	Folds       *Folds                     `json:"folds,omitempty"`
@@ -189,6 +191,12 @@ type Slice struct {
 	N       int                `json:"n"`
 	Small   bool               `json:"small,omitempty"`
 	Metrics map[string]Measure `json:"metrics"`
+}
+
+// Decisions are those of a model of several classes: Matrix[i][j] rows of class i were decided to be of class j, both in
+// the order of the signature's classes.
+type Decisions struct {
+	Matrix [][]int `json:"matrix"`
 }
 
 // Comparison is challenger against champion on the same rows, none of which the champion was trained on.
