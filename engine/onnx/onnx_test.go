@@ -74,6 +74,7 @@ var modelCases = []modelCase{
 	{"multiclass trees", "gbdt", learn.Params{"rounds": 30}, learn.Multiclass, 3, []m{{"target_encode": m{"columns": []any{"s", "#u"}}}, {"scale": m{"method": "min_max", "columns": "s"}}}},
 	{"logistic", "logistic", nil, learn.Binary, 2, []m{{"impute": m{"strategy": "median", "indicator": true}}, {"impute": "most_frequent"}, {"scale": "standard"}, {"one_hot": []any{"s", "#u"}}}},
 	{"multiclass logistic with missing features", "logistic", nil, learn.Multiclass, 3, []m{{"scale": "standard"}, {"log": "y"}, {"one_hot": "s"}}},
+	{"logistic on components", "logistic", nil, learn.Binary, 2, []m{{"impute": m{"strategy": "median", "indicator": true}}, {"clip": m{"quantiles": []any{0.01, 0.99}}}, {"log": "y"}, {"scale": "standard"}, {"pca": m{"columns": []any{"x", "y", "n"}, "components": 2}}}},
 	{"ridge", "linear", nil, learn.Regression, 0, []m{{"impute": m{"strategy": "mean"}}, {"log": "y"}, {"ordinal": "s"}, {"target_encode": "#u"}}},
 }
 

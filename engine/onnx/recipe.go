@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"slices"
+
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -9,7 +11,9 @@ import (
 // features writes the recipe and returns the name of the float matrix [N, features].
 func (g *graph) features(f *recipe.Fitted) (string, error) {
 	var parts []string
-	for i, c := range f.Columns() {
+	columns := f.Columns()
+	doubles := make([]string, len(columns)) // of the inputs that projections combine
+	for i, c := range columns {
 		in := f.Inputs()[i]
 		kind := int64(typeDouble)
 		if in.Kind == table.String {
@@ -18,6 +22,21 @@ func (g *graph) features(f *recipe.Fitted) (string, error) {
 		g.inputs = append(g.inputs, valueInfo(in.Name, kind, 1, in.Expr))
 		value, missing := "", ""
 		var err error
+		if c.Hidden || c.Projected != nil {
+			if c.Indicator {
+				missing = g.cast(g.node("IsNaN", []string{in.Name}), typeFloat)
+			}
+			if doubles[i], err = g.before(&c, in.Name); err != nil {
+				return "", fault.Wrap(err, fault.NotSupported, "input %s", in.Name)
+			}
+			if c.Projected != nil {
+				parts = append(parts, "") // when all its inputs are there
+			}
+			if c.Indicator {
+				parts = append(parts, missing)
+			}
+			continue
+		}
 		if c.Text {
 			value, missing, err = g.text(&c, in.Name)
 		} else {
@@ -31,7 +50,42 @@ func (g *graph) features(f *recipe.Fitted) (string, error) {
 			parts = append(parts, missing)
 		}
 	}
+	at := 0
+	for i := range columns {
+		if p := columns[i].Projected; p != nil {
+			at += slices.Index(parts[at:], "")
+			parts[at] = g.project(p, doubles)
+		}
+	}
 	return g.node("Concat", parts, intAttribute("axis", 1)), nil
+}
+
+// project writes linear combinations of the inputs, whose values are doubles [N, 1].
+func (g *graph) project(p *recipe.Projection, doubles []string) string {
+	var own []string
+	for _, in := range p.Inputs {
+		own = append(own, doubles[in])
+	}
+	n, k := int64(len(p.Inputs)), int64(len(p.Weights))
+	weights := make([]float64, 0, n*k)
+	for i := range p.Inputs {
+		for _, w := range p.Weights {
+			weights = append(weights, w[i])
+		}
+	}
+	x := g.node("Sub", []string{g.node("Concat", own, intAttribute("axis", 1)), g.doubles(p.Mean, 1, n)})
+	return g.cast(g.node("MatMul", []string{x, g.doubles(weights, n, k)}), typeFloat)
+}
+
+// before writes the first operations of a number.
+func (g *graph) before(c *recipe.Column, value string) (string, error) {
+	var err error
+	for _, o := range c.Before {
+		if value, err = g.operation([]recipe.Operation{o}, value); err != nil {
+			return "", err
+		}
+	}
+	return value, nil
 }
 
 // text writes a text input: its code by LabelEncoder, then the encoder. missing is the float indicator, when the column wants it.
@@ -60,11 +114,8 @@ func (g *graph) number(c *recipe.Column, input string) (value, missing string, e
 	if c.Indicator {
 		missing = g.cast(g.node("IsNaN", []string{input}), typeFloat)
 	}
-	value = input
-	for _, o := range c.Before {
-		if value, err = g.operation([]recipe.Operation{o}, value); err != nil {
-			return "", "", err
-		}
+	if value, err = g.before(c, input); err != nil {
+		return "", "", err
 	}
 	e := c.Encoder
 	if e == nil {

@@ -40,7 +40,7 @@ func (s Spec) Check() error {
 		one.Add(c)
 	}
 	one.Rows = 1
-	_, _, err = Fit(s, one, []float64{0}, 2)
+	_, _, err = fit(s, one, []float64{0}, 2, true)
 	return err
 }
 

@@ -21,10 +21,15 @@ import (
 // A text input that no step encodes is a category, the most frequent one with code 0. A missing number that no step imputes stays NaN. Infinite
 // values do not count in what is learned.
 func Fit(spec Spec, train *table.Table, y []float64, classes int) (*Fitted, *table.Matrix, error) {
+	return fit(spec, train, y, classes, false)
+}
+
+// fit is Fit, or for an outline only what can be known without the rows' values.
+func fit(spec Spec, train *table.Table, y []float64, classes int, outline bool) (*Fitted, *table.Matrix, error) {
 	if train.Rows == 0 {
 		return nil, nil, fault.New(fault.Invalid, "there are no training rows to fit the recipe on")
 	}
-	f := &fitting{spec: spec, y: y, classes: classes, rows: train.Rows}
+	f := &fitting{spec: spec, y: y, classes: classes, rows: train.Rows, outline: outline}
 	for _, in := range spec.Inputs {
 		source, err := inputColumn(train, in)
 		if err != nil {
@@ -60,6 +65,7 @@ type fitting struct {
 	y       []float64
 	classes int
 	rows    int
+	outline bool // the rows stand for others
 	columns []fittingColumn
 }
 
@@ -141,6 +147,9 @@ func (f *fitting) apply(step Step) error {
 			}
 		}
 	}
+	if step.Op == "pca" || step.Op == "truncated_svd" {
+		return f.project(step, targets)
+	}
 	for _, c := range targets {
 		if err := f.applyTo(step, c); err != nil {
 			return err
@@ -151,7 +160,7 @@ func (f *fitting) apply(step Step) error {
 
 // byDefault reports whether a step without columns applies to c: to what is not encoded yet, of the kind the step is about.
 func (c *fittingColumn) byDefault(step Step) bool {
-	if c.Encoder != nil {
+	if c.Encoder != nil || c.Projected != nil || c.Hidden {
 		return false
 	}
 	if step.Op != "impute" {
@@ -168,6 +177,9 @@ func (c *fittingColumn) byDefault(step Step) bool {
 }
 
 func (f *fitting) applyTo(step Step, c *fittingColumn) error {
+	if c.Projected != nil || c.Hidden {
+		return fault.New(fault.Invalid, "%s is combined with others already", c.name).WithHint("put %s before pca and truncated_svd", step.Op)
+	}
 	switch step.Op {
 	case "impute":
 		return c.impute(step)

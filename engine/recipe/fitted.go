@@ -32,6 +32,10 @@ type Column struct {
 	Encoder   *Encoder      `json:"encoder,omitempty"`
 	After     [][]Operation `json:"after,omitempty"` // per output of the encoder; nil when there is nothing to do
 	Indicator bool          `json:"indicator,omitempty"`
+	// Projected stands at the first of the inputs that it combines, after Before; the others are Hidden: they have no
+	// feature of their own but the indicator.
+	Projected *Projection `json:"projected,omitempty"`
+	Hidden    bool        `json:"hidden,omitempty"`
 
 	offset, width int // where its features are in the row
 }
@@ -179,7 +183,7 @@ func (f *Fitted) FeatureInputs() []int { return f.inputs }
 // PassThrough reports whether feature j is its numeric input, cast to float32 and nothing else.
 func (f *Fitted) PassThrough(j int) bool {
 	c := &f.columns[f.inputs[j]]
-	return !c.Text && c.Encoder == nil && len(c.Before) == 0 && j == c.offset
+	return !c.Text && c.Encoder == nil && c.Projected == nil && !c.Hidden && len(c.Before) == 0 && j == c.offset
 }
 
 // Row prepares one row. in holds the inputs in the order of Spec.Inputs; dst has room for every feature. It does not allocate. It panics
@@ -187,7 +191,11 @@ func (f *Fitted) PassThrough(j int) bool {
 func (f *Fitted) Row(in []table.Value, dst []float32) {
 	for i := range f.columns {
 		c := &f.columns[i]
-		c.write(in[i], dst[c.offset:c.offset+c.width])
+		own := dst[c.offset : c.offset+c.width]
+		c.write(in[i], own)
+		if c.Projected != nil {
+			c.Projected.write(f.columns, func(i int) table.Value { return in[i] }, own)
+		}
 	}
 }
 
@@ -209,6 +217,9 @@ func (f *Fitted) Transform(t *table.Table) (*table.Matrix, error) {
 			for row := from; row < min(from+rowBlock, t.Rows); row++ {
 				at := row*m.Cols + c.offset
 				c.write(source.Value(row), m.Data[at:at+c.width])
+				if c.Projected != nil {
+					c.Projected.write(f.columns, func(i int) table.Value { return sources[i].Value(row) }, m.Data[at:at+c.width])
+				}
 			}
 		}
 	}
@@ -238,6 +249,9 @@ func (c *Column) write(v table.Value, dst []float32) {
 		}
 		dst = dst[:len(dst)-1]
 	}
+	if c.Projected != nil || c.Hidden {
+		return
+	}
 	code := 0
 	if c.Text {
 		s := v.S
@@ -247,13 +261,7 @@ func (c *Column) write(v table.Value, dst []float32) {
 		known, ok := c.Encoder.texts[s]
 		code = c.Encoder.code(known, ok, missing)
 	} else {
-		x := v.F
-		if missing {
-			x = math.NaN()
-		}
-		for _, o := range c.Before {
-			x = o.apply(x)
-		}
+		x := c.before(v)
 		if c.Encoder == nil {
 			dst[0] = float32(x)
 			return
@@ -273,6 +281,18 @@ func (c *Column) write(v table.Value, dst []float32) {
 	}
 }
 
+// before is the number of a numeric input after its first operations.
+func (c *Column) before(v table.Value) float64 {
+	x := v.F
+	if v.Null {
+		x = math.NaN()
+	}
+	for _, o := range c.Before {
+		x = o.apply(x)
+	}
+	return x
+}
+
 // link computes what follows from the stored fields: offsets, names, lookup tables.
 func (f *Fitted) link() {
 	taken := map[string]bool{}
@@ -288,6 +308,11 @@ func (f *Fitted) link() {
 		c, name := &f.columns[i], f.spec.Inputs[i].Name
 		c.offset = len(f.names)
 		switch e := c.Encoder; {
+		case c.Hidden:
+		case c.Projected != nil:
+			for k := range c.Projected.Weights {
+				add(i, c.Projected.feature(k))
+			}
 		case e == nil:
 			add(i, name)
 		case e.Op == EncodeOneHot:
@@ -361,6 +386,21 @@ func (f *Fitted) UnmarshalJSON(b []byte) error {
 			return fault.Wrap(err, fault.Corrupt, "column %s of the fitted recipe", j.Spec.Inputs[i].Name)
 		}
 	}
+	hidden := 0
+	for i := range j.Columns {
+		if p := j.Columns[i].Projected; p != nil {
+			if err := p.check(i, j.Columns); err != nil {
+				return fault.Wrap(err, fault.Corrupt, "column %s of the fitted recipe", j.Spec.Inputs[i].Name)
+			}
+			hidden += len(p.Inputs) - 1
+		}
+		if j.Columns[i].Hidden {
+			hidden--
+		}
+	}
+	if hidden != 0 {
+		return fault.New(fault.Corrupt, "the projections of the fitted recipe do not hold together")
+	}
 	g := Fitted{spec: j.Spec, classes: j.Classes, columns: j.Columns}
 	g.link()
 	*f = g
@@ -369,6 +409,9 @@ func (f *Fitted) UnmarshalJSON(b []byte) error {
 
 func (c *Column) validate() error {
 	e := c.Encoder
+	if c.Projected != nil && c.Hidden || (c.Projected != nil || c.Hidden) && (c.Text || e != nil) {
+		return fault.New(fault.Corrupt, "a projection stands where it cannot")
+	}
 	if c.Text && e == nil {
 		return fault.New(fault.Corrupt, "a text has no encoder")
 	}

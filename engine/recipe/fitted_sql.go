@@ -54,7 +54,9 @@ func (f *Fitted) SQL(from string) (string, error) {
 	for i := range f.columns {
 		c := &f.columns[i]
 		for j := range c.outputs() {
-			if c.Encoder == nil {
+			if c.Projected != nil {
+				add(variable(i, j), c.Projected.sql(j))
+			} else if c.Encoder == nil {
 				add(variable(i, j), variable(i, 0))
 			} else {
 				add(variable(i, j), c.Encoder.sql(variable(i, 0), j))
@@ -89,7 +91,12 @@ func (f *Fitted) SQL(from string) (string, error) {
 
 // outputs is the number of features without the indicator.
 func (c *Column) outputs() int {
-	if c.Encoder == nil {
+	switch {
+	case c.Hidden:
+		return 0
+	case c.Projected != nil:
+		return len(c.Projected.Weights)
+	case c.Encoder == nil:
 		return 1
 	}
 	return c.Encoder.Outputs()
@@ -131,6 +138,15 @@ func (q *layers) operations(flags string, list func(i, j int) []Operation, colum
 		}
 		q.push(append(values, split(flags)...))
 	}
+}
+
+// sql is feature k of the projection.
+func (p *Projection) sql(k int) string {
+	terms := make([]string, len(p.Inputs))
+	for i, in := range p.Inputs {
+		terms[i] = "((" + variable(in, 0) + " - " + sqlNumber(p.Mean[i]) + ") * " + sqlNumber(p.Weights[k][i]) + ")"
+	}
+	return strings.Join(terms, " + ")
 }
 
 func sqlNumber(f float64) string { return "(" + strconv.FormatFloat(f, 'e', -1, 64) + ")" }

@@ -19,10 +19,12 @@ import (
 //	scale          method (standard | min_max | robust)
 //	clip           low, high, or quantiles [low, high]
 //	log            sign(x) * log(1 + |x|), which is defined for every number
+//	pca            components (a number, or the share of variance to keep); see Projection
+//	truncated_svd  components (a number)
 //	date_parts     parts (hour, minute, weekday, is_weekend, day, month, year, day_of_year); see Spec.Expand
 //	dedupe         see KeptRows
 //
-// Empty Columns mean: impute, scale, clip and log apply to every numeric input (most_frequent to texts too), dedupe
+// Empty Columns mean: impute, scale, clip, log, pca and truncated_svd apply to every numeric input (most_frequent to texts too), dedupe
 // compares all columns; the others need columns. Steps apply in order.
 type Step struct {
 	Op      string         `json:"op"`
@@ -60,6 +62,8 @@ var stepRules = map[string]stepRule{
 	"scale":         {short: "method", params: []string{"method"}},
 	"clip":          {params: []string{"low", "high", "quantiles"}},
 	"log":           {columns: true},
+	"pca":           {params: []string{"components"}},
+	"truncated_svd": {params: []string{"components"}},
 	"date_parts":    {params: []string{"parts"}, columns: true},
 	"dedupe":        {},
 }
@@ -194,6 +198,9 @@ func (s *Step) check() error {
 		return err
 	case "target_encode":
 		_, err := s.number("smoothing", 10, 0, 1e9)
+		return err
+	case "pca", "truncated_svd":
+		_, _, err := s.components()
 		return err
 	case "date_parts":
 		_, err := s.parts()
