@@ -10,7 +10,8 @@ import (
 )
 
 // flights is the example's training table: scheduled fields, the weather of the hour and the plane, carriers and
-// airports as categories. January to October is trained on, the rest of the year tests. Run from the repository's root.
+// airports as categories. Every fifth row, in the order of time, tests: on later months alone the AUC of either library
+// moves by .002 with its seed, for the months differ more than the models. Run from the repository's root.
 func flights(ctx context.Context) (train, test learn.Set, err error) {
 	db, err := duck.Open(duck.Options{})
 	if err != nil {
@@ -21,7 +22,7 @@ func flights(ctx context.Context) (train, test learn.Set, err error) {
 		WITH f AS (SELECT *, timezone('America/New_York', time_hour) AS local
 			FROM read_parquet(['examples/flights/flights-2013-q1.parquet', 'examples/flights/flights-2013-replay.parquet'])
 			WHERE arr_delay IS NOT NULL)
-		SELECT CAST(f.month <= 10 AS BOOLEAN) AS train, CAST(f.arr_delay >= 15 AS DOUBLE) AS late,
+		SELECT CAST(f.arr_delay >= 15 AS DOUBLE) AS late,
 			f.carrier, f.origin, f.dest, CAST(f.distance AS DOUBLE) AS distance, CAST(hour(f.local) AS DOUBLE) AS hour,
 			CAST(isodow(f.local) - 1 AS DOUBLE) AS weekday, CAST(w.temp AS DOUBLE) AS temp, CAST(w.humid AS DOUBLE) AS humid,
 			CAST(w.wind_speed AS DOUBLE) AS wind_speed, CAST(w.precip AS DOUBLE) AS precip, CAST(w.pressure AS DOUBLE) AS pressure,
@@ -34,8 +35,12 @@ func flights(ctx context.Context) (train, test learn.Set, err error) {
 		return train, test, err
 	}
 	var rows [2][]int
-	for i, v := range t.Column("train").Floats {
-		rows[1-int(v)] = append(rows[1-int(v)], i)
+	for i := range t.Rows {
+		test := 0
+		if i%5 == 4 {
+			test = 1
+		}
+		rows[test] = append(rows[test], i)
 	}
 	train, test = learn.Set{Y: t.Take(rows[0]).Column("late").Floats}, learn.Set{Y: t.Take(rows[1]).Column("late").Floats}
 	train.X, test.X = codes(t, rows[0], rows[1])
@@ -47,7 +52,7 @@ func codes(t *table.Table, first, second []int) (a, b *table.Matrix) {
 	var inputs []*table.Column
 	var names []string
 	for _, c := range t.Columns {
-		if c.Name != "train" && c.Name != "late" {
+		if c.Name != "late" {
 			inputs, names = append(inputs, c), append(names, c.Name)
 		}
 	}

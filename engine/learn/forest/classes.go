@@ -74,10 +74,15 @@ func (c *classes) reset() {
 // move puts the rows of one code left.
 func (c *classes) move(e *entry) {
 	for _, i := range c.sorted[e.at : e.at+e.n] {
-		k, w := c.class[i], c.weights[i]
-		l := c.left[k]
-		c.leftSquare += float64(w * (2*l + w))
-		c.rightSq -= float64(w * (2*(c.all[k]-l) - w))
-		c.left[k] = l + w
+		c.moveRow(i)
 	}
+}
+
+// moveRow puts the row at place i of the stretch left.
+func (c *classes) moveRow(i int32) {
+	k, w := c.class[i], c.weights[i]
+	l := c.left[k]
+	c.leftSquare += float64(w * (2*l + w))
+	c.rightSq -= float64(w * (2*(c.all[k]-l) - w))
+	c.left[k] = l + w
 }

@@ -72,6 +72,9 @@ func (g *grower) score() float64 {
 // column improves best by the best split of one column and reports whether it did.
 func (g *grower) column(col *bins.Column, rows []uint32, best *split) bool {
 	codes := g.data.Codes[col.Slot]
+	if g.name == ExtraTrees && !col.Categorical() {
+		return g.threshold(codes, rows, col, best)
+	}
 	list := g.gather(codes, rows, col.Count())
 	if len(list) < 2 {
 		return false
@@ -82,8 +85,6 @@ func (g *grower) column(col *bins.Column, rows []uint32, best *split) bool {
 	switch {
 	case col.Categorical():
 		return g.categories(list, col, best)
-	case g.name == ExtraTrees:
-		return g.threshold(list, col, best)
 	case list[0].code != 0:
 		if k, left := g.prefixes(list[:len(list)-1], nil, 0, best); k >= 0 {
 			best.code, best.missingLeft = list[k].code, 2*left.w >= g.part.w
@@ -229,13 +230,22 @@ func (g *grower) one(list []entry, inLeft func(*entry) bool, best *split) (cell,
 }
 
 // threshold tries one threshold drawn evenly between the node's smallest and largest value, with missing values on either
-// side.
-func (g *grower) threshold(list []entry, col *bins.Column, best *split) bool {
-	known := list
-	if list[0].code == 0 {
-		known = list[1:]
+// side. It needs no sums by code.
+func (g *grower) threshold(codes []uint8, rows []uint32, col *bins.Column, best *split) bool {
+	// Codes less one: missing, which is 0, becomes the largest of all.
+	low, high, missing := uint8(255), uint8(0), 0
+	for _, row := range rows {
+		code := codes[row]
+		low = min(low, code-1)
+		high = max(high, code)
+		if code == 0 {
+			missing++
+		}
 	}
-	low, high := known[0].code, known[len(known)-1].code
+	if high == 0 || low+1 == high && missing == 0 {
+		return false
+	}
+	low++
 	code := low
 	if low < high {
 		from, to := edge(col, int(low)-2), edge(col, int(high)-1)
@@ -245,19 +255,54 @@ func (g *grower) threshold(list []entry, col *bins.Column, best *split) bool {
 	}
 	better := false
 	for _, missingLeft := range [2]bool{false, true} {
-		left, ok := g.one(list, func(e *entry) bool { return e.code <= code && (e.code > 0 || missingLeft) }, best)
-		if ok {
-			better = true
-			best.code, best.missingLeft = code, missingLeft
-			if len(known) == len(list) {
-				best.missingLeft = 2*left.w >= g.part.w
+		first := uint8(1)
+		if missingLeft {
+			first = 0
+		}
+		left := g.below(codes, rows, first, code-first)
+		if left.n >= int32(g.MinLeaf) && left.n <= g.part.n-int32(g.MinLeaf) {
+			if gain := g.gain(&left, 0); gain > best.gain {
+				better = true
+				best.gain, best.code, best.missingLeft = gain, code, missingLeft
+				if missing == 0 {
+					best.missingLeft = 2*left.w >= g.part.w
+				}
 			}
 		}
-		if len(known) == len(list) {
+		if missing == 0 {
 			break
 		}
 	}
 	return better
+}
+
+// below sums the rows whose code lies from first to first+last, without a branch on the codes, and with classes moves
+// them left.
+func (g *grower) below(codes []uint8, rows []uint32, first, last uint8) cell {
+	var sides [2]cell
+	weights, targets := g.weights[:len(rows)], g.targets[:len(rows)]
+	if g.total != nil {
+		g.total.reset()
+		for i, row := range rows {
+			if codes[row]-first <= last {
+				sides[1].w += weights[i]
+				sides[1].n++
+				g.total.moveRow(int32(i))
+			}
+		}
+		return sides[1]
+	}
+	for i, row := range rows {
+		side := 0
+		if codes[row]-first <= last {
+			side = 1
+		}
+		s := &sides[side&1]
+		s.w += weights[i]
+		s.y += targets[i]
+		s.n++
+	}
+	return sides[1]
 }
 
 // edge is threshold k of a column, with its smallest and largest values around them, kept finite.
