@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -200,5 +201,53 @@ func TestLinearModelsGoThroughONNX(t *testing.T) {
 		}
 		x := randomRows(r, 50)
 		hold(t, name, predictWide(again, x, 50), predictWide(m, x, 50), 1e-12)
+	}
+}
+
+// TestLinearModelsWithCategoriesAreWritten holds the tables and gaps of trained models; such a graph is for the evaluator.
+func TestLinearModelsWithCategoriesAreWritten(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	const rows = 300
+	x := randomRows(r, rows)
+	train := narrow(x, rows, 5)
+	for i := 3; i < len(train.Data); i += 5 {
+		if v := train.Data[i]; v == v {
+			train.Data[i] = float32(int(v) % 8)
+		}
+	}
+	train.Levels = []int32{0, 0, 0, 8, 0}
+	var jobs []written
+	for name, task := range map[string]learn.Task{"logistic": learn.Multiclass, "ridge": learn.Regression} {
+		y := make([]float64, rows)
+		for i := range y {
+			y[i] = float64(r.IntN(3))
+		}
+		l, err := learn.New(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := l.Fit(t.Context(), learn.Set{X: train, Y: y}, task, 3, learn.Options{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := Write(ONNX, m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Read(file); fault.CodeOf(err) != fault.NotSupported {
+			t.Errorf("%s: %v, want a graph for the evaluator", name, err)
+		}
+		test := make([]float64, len(x))
+		for i := range test {
+			test[i] = float64(train.Data[i])
+		}
+		test[3], test[8], test[13], test[0] = 8, -1, 2.5, 3e38 // categories of no table, and a large number
+		want := make([]float64, rows*m.Outputs())
+		m.Predict(narrow(test, rows, 5), want)
+		hold(t, name+", graph evaluator", evaluate(t, file, test, rows), want, 1e-5)
+		jobs = append(jobs, written{name, file, test, rows, want, 1e-5})
+	}
+	for i, answer := range oracle(t, ONNX, jobs) {
+		hold(t, jobs[i].name+", ONNX Runtime", flatten(answer), jobs[i].want, jobs[i].near)
 	}
 }
