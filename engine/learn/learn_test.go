@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/learnertest"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -318,6 +319,9 @@ func FuzzLoad(f *testing.F) {
 			p = learn.Params{"rounds": 2, "leaves": 3}
 		}
 		f.Add(encoded(f, fit(f, k.name, p, sample(200, k.task, k.classes, 1), k.task, k.classes, learn.Options{})))
+	}
+	for _, k := range subjects {
+		f.Add(encoded(f, fit(f, k.Name, k.Params, learnertest.Sample(60, k.Task, 4, 1), k.Task, 4, learn.Options{})))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := learn.Load(b)

@@ -13,7 +13,7 @@ import (
 )
 
 // prepareSteps are the steps that engine/recipe knows, in the order to show them.
-var prepareSteps = []string{"impute", "one_hot", "ordinal", "category", "target_encode", "scale", "clip", "log", "date_parts", "dedupe"}
+var prepareSteps = []string{"impute", "one_hot", "ordinal", "category", "target_encode", "scale", "clip", "log", "pca", "truncated_svd", "date_parts", "dedupe"}
 
 // laterOps are preparation steps of the design that are not built yet.
 var laterOps = []string{"pca", "hash", "bin", "bins", "polynomial", "interactions", "select", "power", "quantile_transform",

@@ -108,6 +108,8 @@ func TestPrepareStepsAreTheRecipes(t *testing.T) {
 			value = "standard"
 		case "clip":
 			value = map[string]any{"low": 0}
+		case "pca", "truncated_svd":
+			value = map[string]any{"components": 1}
 		}
 		if _, err := recipe.ParseSteps([]map[string]any{{op: value}}); err != nil {
 			t.Errorf("%s: %v", op, err)
@@ -289,7 +291,7 @@ A parameter that the learner does not have is an error.
 
 const referenceModel = `
 Steps of ` + "`prepare`" + `: ` + "`impute`" + ` (mean, median, most_frequent, constant), ` + "`one_hot`, `ordinal`, `target_encode`, `scale`" + ` (standard, min_max, robust),
-` + "`clip`, `log`, `date_parts`, `dedupe`" + `. The short form names columns, ` + "`{one_hot: [carrier, origin]}`" + `, or for ` + "`impute` and `scale`" + ` what to do,
+` + "`clip`, `log`, `pca`, `truncated_svd`, `date_parts`, `dedupe`" + `. The short form names columns, ` + "`{one_hot: [carrier, origin]}`" + `, or for ` + "`impute` and `scale`" + ` what to do,
 ` + "`{impute: median}`" + `, to every input it fits; the long form has both: ` + "`{impute: {strategy: constant, value: 0, columns: [seats]}}`" + `.
 Text that no step encodes gets ordinal codes by frequency.
 `
