@@ -154,3 +154,25 @@ func narrow(x []float64, rows, cols int) *table.Matrix {
 	}
 	return m
 }
+
+// TestCountsTheColumnsOfAFreeInput takes the number of columns out of a graph's input.
+func TestCountsTheColumnsOfAFreeInput(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		if c.Name != "onnx xgboost regression" {
+			continue
+		}
+		// TensorShapeProto: a dimension without a size, then one of 5; that one becomes without too.
+		fixed := []byte("\x12\x08\x0a\x00\x0a\x02\x08\x05")
+		if !bytes.Contains(c.Bytes, fixed) {
+			fixed = []byte("\x0a\x02\x08\x05")
+		}
+		free := bytes.Replace(c.Bytes, fixed, append(bytes.Clone(fixed[:len(fixed)-2]), "\x18\x05"...), 1)
+		m, _, err := Read(free)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(free, c.Bytes) || m.Features() != 5 {
+			t.Errorf("the model has %d features", m.Features())
+		}
+	}
+}

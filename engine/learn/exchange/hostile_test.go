@@ -47,6 +47,9 @@ func TestRefusesHostileFiles(t *testing.T) {
 		{"bare counts in ubj", "{L\x00\x00\x00\x00\x00\x00\x00\x01a[$Z#L\x00\x00\x7f\xff\xff\xff\xff\xff", fault.Corrupt, "type"},
 		{"a tree of 2^30 leaves", catboost(`"oblivious_trees":[{"leaf_values":[1],"splits":[` + strings.Repeat(`{"split_type":"FloatFeature"},`, 29) + `{}]}]`), fault.Corrupt, "do not fit"},
 		{"another split", catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"EstimatedFeature"}]}]`), fault.NotSupported, "EstimatedFeature"},
+		{"a combination of categories", strings.Replace(catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"OnlineCtr","border":2,"split_index":1}]}]`), `"float_features"`,
+			`"categorical_features":[{"feature_index":0,"flat_feature_index":1,"feature_name":"town"},{"feature_index":1,"flat_feature_index":2,"feature_name":"shop"}],"ctrs":[{"borders":[2],"elements":[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"cat_feature_value","cat_feature_index":1}]}],"float_features"`, 1),
+			fault.NotSupported, "combination of features (town x shop)"},
 		{"deep catboost", catboost(`"trees":[` + strings.Repeat(`{"split":{"split_type":"FloatFeature"},"left":`, 200000) + `]`), fault.Corrupt, "cannot be read"},
 		{"many trees' weights", "\x08\x08\x3a\xff\xff\xff\xff\x0f", fault.Corrupt, "ONNX"},
 	} {
@@ -60,6 +63,30 @@ func TestRefusesHostileFiles(t *testing.T) {
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(40*len(c.file)+1<<20) {
 			t.Errorf("%s: %d bytes were allocated for a file of %d", c.name, used, len(c.file))
+		}
+	}
+}
+
+// TestReadsNumbersThatJSONHasNot changes gains to what XGBoost writes for those without a finite one.
+func TestReadsNumbersThatJSONHasNot(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		if c.Name != "xgboost binary" {
+			continue
+		}
+		changed := strings.Replace(c.Model, `"loss_changes":[`, `"loss_changes":[Infinity,NaN,-Infinity,`, 1)
+		from := strings.Index(changed, "-Infinity,") + len("-Infinity,")
+		for range 3 { // takes out as many as were put in
+			changed = changed[:from] + changed[from+strings.Index(changed[from:], ",")+1:]
+		}
+		m, _, err := Read([]byte(changed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.compare(t, m, &Info{})
+		for _, share := range m.Importance() {
+			if !(share >= 0) {
+				t.Errorf("importances %v", m.Importance())
+			}
 		}
 	}
 }

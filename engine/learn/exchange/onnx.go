@@ -473,9 +473,13 @@ func (w *walk) model(info *Info, out *symbol, classifier bool) (learner.Model, e
 		return nil, err
 	}
 	e.Names = info.Names
-	if w.features == 0 {
-		return nil, fault.New(fault.NotSupported, "the input has no number of columns").WithHint("give the input the shape [N, columns]")
+	if e.Features = w.features; e.Features == 0 { // the input does not say how many columns it has: those that are read
+		for i := range e.Trees {
+			e.Features = max(e.Features, int(slices.Max(e.Trees[i].Feature))+1)
+		}
+		if err := checkFeatures(e.Features, w.size); err != nil {
+			return nil, err
+		}
 	}
-	e.Features = w.features
 	return tree.NewModel(ONNX, task, *e)
 }

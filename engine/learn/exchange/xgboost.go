@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"slices"
@@ -75,7 +76,7 @@ func readXGBoost(b []byte) (learner.Model, *Info, error) {
 		}
 	}
 	var file xgboostFile
-	if err := json.Unmarshal(b, &file); err != nil {
+	if err := json.Unmarshal(quoteSpecial(b), &file); err != nil {
 		return nil, nil, fault.Wrap(err, fault.Corrupt, "the file cannot be read")
 	}
 	l := &file.Learner
@@ -373,6 +374,35 @@ func (s *integers) UnmarshalJSON(b []byte) error {
 		*s = append(*s, int32(v))
 		return err
 	})
+}
+
+// quoteSpecial puts the numbers that JSON has no form for, and XGBoost writes all the same, between quotes.
+func quoteSpecial(b []byte) []byte {
+	if !bytes.Contains(b, []byte("NaN")) && !bytes.Contains(b, []byte("Infinity")) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+len(b)/8)
+	inside := false
+	for i := 0; i < len(b); {
+		n := 1
+		switch {
+		case b[i] == '"':
+			inside = !inside
+		case inside && b[i] == '\\' && i+1 < len(b):
+			n = 2
+		case !inside:
+			for _, special := range []string{"NaN", "Infinity", "-Infinity"} {
+				if bytes.HasPrefix(b[i:], []byte(special)) {
+					out = append(append(append(out, '"'), special...), '"')
+					i, n = i+len(special), 0
+					break
+				}
+			}
+		}
+		out = append(out, b[i:i+n]...)
+		i += n
+	}
+	return out
 }
 
 // eachNumber calls each with the elements of a flat JSON array.
