@@ -8,8 +8,11 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/explain"
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/encode"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
+	"github.com/trimtab-ml/trimtab/engine/learn/linear"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
+	"github.com/trimtab-ml/trimtab/engine/learn/wire"
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
 
@@ -40,14 +43,7 @@ func TestBlend(t *testing.T) {
 					x.Row(i)[1] = float32(math.NaN())
 				}
 			}
-			l, err := learn.New(preset.Names()[0], learn.Params{"seed": 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := l.Fit(context.Background(), learner.Set{X: x, Y: y}, c.task, c.classes, learner.Options{Workers: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := blended(t, learner.Set{X: x, Y: y}, c.task, c.classes)
 			e, err := explain.New(m)
 			if err != nil {
 				t.Fatal(err)
@@ -86,6 +82,59 @@ func TestBlend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// blended is a preset's model of two members on 10 rounds of trees over an encoding, and a linear model over the columns
+// as they are.
+func blended(t *testing.T, set learner.Set, task learner.Task, classes int) learner.Model {
+	t.Helper()
+	fit := func(name string, p learner.Params, x *table.Matrix) []byte {
+		l, err := learn.New(name, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := l.Fit(context.Background(), learner.Set{X: x, Y: set.Y}, task, classes, learner.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	encoder, encoded := encode.Fit(set, task, classes, nil, encode.Options{})
+	if encoder == nil {
+		t.Fatal("nothing is encoded")
+	}
+	name, outputs := linear.Logistic, 1
+	if task == learner.Regression {
+		name = linear.Linear
+	}
+	if task == learner.Multiclass {
+		outputs = classes
+	}
+	w := wire.NewWriter(preset.Kind, 1)
+	w.Text("fast")
+	w.Text(string(task))
+	w.Uint32(uint32(set.X.Cols))
+	w.Uint32(uint32(outputs))
+	w.Text("{}")
+	w.Uint32(2)
+	w.Text("trees")
+	w.Floats([]float64{0.7})
+	w.Bools([]bool{true})
+	encoder.Write(w)
+	w.Text(string(fit("gbdt", learner.Params{"rounds": 10}, encoded)))
+	w.Text("linear")
+	w.Floats([]float64{0.3})
+	w.Bools([]bool{false})
+	w.Text(string(fit(name, nil, set.X)))
+	m, err := learn.Load(w.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func TestFold(t *testing.T) {
