@@ -16,12 +16,12 @@ import (
 
 // written is a model that was written, with what the original predicts.
 type written struct {
-	name string
-	file []byte
-	x    []float64
-	rows int
-	want []float64
-	near float64
+	name, format string
+	file         []byte
+	x            []float64
+	rows         int
+	want         []float64
+	near         float64
 }
 
 // predictWide predicts float64 rows, rounded to float32 by models that read no others.
@@ -36,7 +36,7 @@ func predictWide(m learner.Model, x []float64, rows int) []float64 {
 }
 
 // oracle predicts with the real library, or skips the test.
-func oracle(t *testing.T, format string, jobs []written) [][][]float64 {
+func oracle(t *testing.T, jobs []written) [][][]float64 {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("the real libraries take their time to start")
@@ -56,7 +56,7 @@ func oracle(t *testing.T, format string, jobs []written) [][][]float64 {
 	dir := t.TempDir()
 	list := make([]job, len(jobs))
 	for i, w := range jobs {
-		list[i] = job{File: fmt.Sprintf("model%d", i), Format: format}
+		list[i] = job{File: fmt.Sprintf("model%d", i), Format: w.format}
 		cols := len(w.x) / w.rows
 		for r := range w.rows {
 			row := make([]*float64, cols)
@@ -116,8 +116,23 @@ func flatten(rows [][]float64) (out []float64) {
 	return out
 }
 
-func TestLightGBMPredictsWhatWasWritten(t *testing.T) {
+// TestWritesWhatTheLibrariesRead writes models in every format, reads them again and evaluates them here; then the real
+// libraries predict from the files, all in one run of Python.
+func TestWritesWhatTheLibrariesRead(t *testing.T) {
 	var jobs []written
+	for name, write := range map[string]func(t *testing.T) []written{
+		"golden models as LightGBM": goldenAsLightGBM, "golden models as ONNX": goldenAsONNX, "own models": ownModels, "linear models with categories": linearWithCategories,
+	} {
+		t.Run(name, func(t *testing.T) { jobs = append(jobs, write(t)...) })
+	}
+	t.Run("libraries", func(t *testing.T) {
+		for i, answer := range oracle(t, jobs) {
+			hold(t, jobs[i].name+", the library of "+jobs[i].format, flatten(answer), jobs[i].want, jobs[i].near)
+		}
+	})
+}
+
+func goldenAsLightGBM(t *testing.T) (jobs []written) {
 	for _, c := range goldenCases(t) {
 		m, info, err := Read(c.file())
 		if err != nil {
@@ -144,15 +159,12 @@ func TestLightGBMPredictsWhatWasWritten(t *testing.T) {
 		}
 		want := predictWide(m, x, len(c.X))
 		hold(t, c.Name+", read again", predictWide(again, x, len(c.X)), want, 1e-12)
-		jobs = append(jobs, written{c.Name, file, x, len(c.X), want, 1e-12})
+		jobs = append(jobs, written{c.Name, LightGBM, file, x, len(c.X), want, 1e-12})
 	}
-	for i, answer := range oracle(t, LightGBM, jobs) {
-		hold(t, jobs[i].name+", LightGBM", flatten(answer), jobs[i].want, jobs[i].near)
-	}
+	return jobs
 }
 
-func TestONNXRuntimePredictsWhatWasWritten(t *testing.T) {
-	var jobs []written
+func goldenAsONNX(t *testing.T) (jobs []written) {
 	for _, c := range goldenCases(t) {
 		m, info, err := Read(c.file())
 		if err != nil {
@@ -185,11 +197,9 @@ func TestONNXRuntimePredictsWhatWasWritten(t *testing.T) {
 			want = both
 		}
 		hold(t, c.Name+", graph evaluator", evaluate(t, file, x, len(c.X)), want, 1e-5)
-		jobs = append(jobs, written{c.Name, file, x, len(c.X), want, 1e-5})
+		jobs = append(jobs, written{c.Name, ONNX, file, x, len(c.X), want, 1e-5})
 	}
-	for i, answer := range oracle(t, ONNX, jobs) {
-		hold(t, jobs[i].name+", ONNX Runtime", flatten(answer), jobs[i].want, jobs[i].near)
-	}
+	return jobs
 }
 
 // evaluate runs the graph here.
