@@ -254,7 +254,7 @@ var requiredHints = map[string]string{
 	"model.label":              `say what is predicted, e.g. label: {late: "arr_delay >= 15"}`,
 	"model.inputs":             "list the columns to learn from, e.g. inputs: [carrier, distance]",
 	"model.train":              "add train: {learner: gbdt}",
-	"model.train.learner":      "add learner: gbdt, logistic or linear; or run: python train.py",
+	"model.train.learner":      "add preset: fast, or learner: gbdt; or run: python train.py",
 	"deploy.steps.to":          "add the share, e.g. to: 5%",
 	"monitor.performance.when": `add when: "abs(calibration_gap) > 0.05"`,
 	"retrain.when":             "add when: [performance]",
@@ -485,9 +485,15 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 			}
 			continue
 		case "preset":
-			d.decode(n.items[i], reflect.ValueOf(&t.Learner).Elem(), at)
-			if t.Learner != "" && !slices.Contains(learn.Presets(), t.Learner) {
-				d.faults.add(fault.New(fault.Invalid, "%s cannot be %s", at, n.items[i].describe()).At(n.items[i].pos).WithHint("%s", meantValue(t.Learner, learn.Presets())))
+			d.decode(n.items[i], reflect.ValueOf(&t.Preset).Elem(), at)
+			switch {
+			case t.Preset != "" && !slices.Contains(learn.Presets(), t.Preset):
+				refused = true
+				d.faults.add(fault.New(fault.Invalid, "%s cannot be %s", at, n.items[i].describe()).At(n.items[i].pos).WithHint("%s", meantValue(t.Preset, learn.Presets())))
+			case n.get("learner") != nil:
+				d.faults.add(fault.New(fault.Invalid, "%s names a learner and a preset", path).At(k.pos).WithHint("keep one of learner and preset"))
+			default:
+				t.Learner = t.Preset
 			}
 			continue
 		case "run":
@@ -512,7 +518,7 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 			t.Params[k.text] = v
 		}
 	}
-	if n.get("learner") == nil && n.get("run") == nil && !refused {
+	if n.get("learner") == nil && n.get("preset") == nil && n.get("run") == nil && !refused {
 		d.faults.add(fault.New(fault.Invalid, "%s.learner is missing", path).At(n.pos).WithHint("%s", requiredHints["model.train.learner"]))
 	}
 }

@@ -170,8 +170,10 @@ type Split struct {
 
 // Train names a learner, every other key being one of its parameters, or a program of your own with run.
 type Train struct {
-	// Learner is the algorithm.
-	Learner string `json:"learner,omitempty" enum:"gbdt,logistic,linear"`
+	// Learner is the algorithm; fast, good and best are presets that need no parameters.
+	Learner string `json:"learner,omitempty" enum:"gbdt,tree,random_forest,extra_trees,logistic,linear,ridge,lasso,elastic_net,knn,naive_bayes,dummy,mlp,fast,good,best"`
+	// Preset is another way to write learner with one of the presets.
+	Preset string `json:"preset,omitempty" enum:"fast,good,best"`
 	// Run is the program that trains instead of a learner, e.g. python train.py: it reads its rows from $TRIMTAB_DATASET and logs its model through the MLflow client.
 	Run string `json:"run,omitempty"`
 	// Env is where that program finds its packages: a uv.lock, a Python interpreter, the folder of a virtual environment, or none.

@@ -118,7 +118,7 @@ func (g *schemaWriter) definition(t reflect.Type) object {
 				o[i].value = true
 			}
 		}
-		return append(o, pair{"oneOf", []object{{{"required", []string{"learner"}}}, {{"required", []string{"run"}}}}})
+		return append(o, pair{"oneOf", []object{{{"required", []string{"learner"}}}, {{"required", []string{"preset"}}}, {{"required", []string{"run"}}}}})
 	}
 	return g.structure(t)
 }
