@@ -20,8 +20,13 @@ func TestMultiply(t *testing.T) {
 	var m Multiplier
 	for range 200 {
 		rows, inner, columns := 1+r.IntN(70), 1+r.IntN(50), 1+r.IntN(70)
-		if r.IntN(20) == 0 {
+		switch r.IntN(20) {
+		case 0:
 			rows, inner, columns = 200+r.IntN(100), 100+r.IntN(50), 100+r.IntN(50)
+		case 1: // more than one piece deep
+			inner = 1 + r.IntN(3*depth)
+		case 2:
+			columns = 1
 		}
 		a, b := Dense(rows, inner, random(r, rows*inner)), Dense(inner, columns, random(r, inner*columns))
 		if r.IntN(2) == 0 {
@@ -36,7 +41,7 @@ func TestMultiply(t *testing.T) {
 			for j := range columns {
 				var want float32
 				for k := range inner {
-					want += float32(a.Data[i*a.Row+k*a.Column] * b.Data[k*b.Row+j*b.Column])
+					want = fused(a.Data[i*a.Row+k*a.Column], b.Data[k*b.Row+j*b.Column], want)
 				}
 				if v := got[i*columns+j]; math.Float32bits(v) != math.Float32bits(want) {
 					t.Fatalf("%d x %d x %d: element %d, %d is %v, not %v", rows, inner, columns, i, j, v, want)
@@ -51,13 +56,46 @@ func TestMultiply(t *testing.T) {
 	}
 }
 
+// A sum of columns is a product with ones.
+func TestOnes(t *testing.T) {
+	x := random(rand.New(rand.NewPCG(1, 2)), 50*37)
+	got := make([]float32, 37)
+	new(Multiplier).Multiply(got, Ones(1, 50), Dense(50, 37, x), 1)
+	for j, v := range got {
+		var want float32
+		for i := range 50 {
+			want += x[i*37+j]
+		}
+		if v != want {
+			t.Errorf("column %d sums to %v, not %v", j, v, want)
+		}
+	}
+}
+
 func BenchmarkMultiply(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	const n = 256
 	x, y, z := random(r, n*n), random(r, n*n), make([]float32, n*n)
 	var m Multiplier
-	for b.Loop() {
-		m.Multiply(z, Dense(n, n, x), Dense(n, n, y), 1)
+	for _, c := range []struct {
+		name string
+		a, b Matrix
+	}{
+		{"plain", Dense(n, n, x), Dense(n, n, y)},
+		{"left", Dense(n, n, x).T(), Dense(n, n, y)},
+		{"right", Dense(n, n, x), Dense(n, n, y).T()},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				m.Multiply(z, c.a, c.b, 1)
+			}
+			b.ReportMetric(2*n*n*n*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+		})
 	}
-	b.ReportMetric(2*n*n*n*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+	b.Run("row", func(b *testing.B) {
+		for b.Loop() {
+			m.Multiply(z, Dense(1, n, x), Dense(n, n, y), 1)
+		}
+		b.ReportMetric(2*n*n*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+	})
 }

@@ -1,8 +1,19 @@
 #include "textflag.h"
 
-// func kernel6x16(k int, a unsafe.Pointer, rs, cs uintptr, b, c unsafe.Pointer, ldc uintptr)
+// The number of ones that a load begins with is how far it begins before the middle.
+DATA mask<>+0(SB)/8, $-1
+DATA mask<>+8(SB)/8, $-1
+DATA mask<>+16(SB)/8, $-1
+DATA mask<>+24(SB)/8, $-1
+DATA mask<>+32(SB)/8, $0
+DATA mask<>+40(SB)/8, $0
+DATA mask<>+48(SB)/8, $0
+DATA mask<>+56(SB)/8, $0
+GLOBL mask<>(SB), RODATA|NOPTR, $64
+
+// func kernel6x16(k int, a unsafe.Pointer, rs, cs uintptr, b, c unsafe.Pointer, ldc uintptr, more bool)
 // Y4 to Y15 hold the tile, two vectors a row. R8 points at row 0 of a, R9 at row 3.
-TEXT ·kernel6x16(SB), NOSPLIT, $0-56
+TEXT ·kernel6x16(SB), NOSPLIT, $0-57
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R10
@@ -12,6 +23,9 @@ TEXT ·kernel6x16(SB), NOSPLIT, $0-56
 	MOVQ ldc+48(FP), R12
 	LEAQ (R10)(R10*2), R9
 	ADDQ R8, R9
+	MOVBLZX more+56(FP), AX
+	TESTL AX, AX
+	JNZ  more
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -24,45 +38,54 @@ TEXT ·kernel6x16(SB), NOSPLIT, $0-56
 	VXORPS Y13, Y13, Y13
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
+	JMP  loop
+
+more:
+	MOVQ DI, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	ADDQ R12, DX
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	ADDQ R12, DX
+	VMOVUPS (DX), Y8
+	VMOVUPS 32(DX), Y9
+	ADDQ R12, DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 32(DX), Y11
+	ADDQ R12, DX
+	VMOVUPS (DX), Y12
+	VMOVUPS 32(DX), Y13
+	ADDQ R12, DX
+	VMOVUPS (DX), Y14
+	VMOVUPS 32(DX), Y15
 
 loop:
 	VMOVUPS (SI), Y0
 	VMOVUPS 32(SI), Y1
 	VBROADCASTSS (R8), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y4, Y4
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y5, Y5
-	VBROADCASTSS (R8)(R10*1), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y6, Y6
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y7, Y7
+	VFMADD231PS Y0, Y2, Y4
+	VFMADD231PS Y1, Y2, Y5
+	VBROADCASTSS (R8)(R10*1), Y3
+	VFMADD231PS Y0, Y3, Y6
+	VFMADD231PS Y1, Y3, Y7
 	VBROADCASTSS (R8)(R10*2), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y8, Y8
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y9, Y9
-	VBROADCASTSS (R9), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y10, Y10
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y11, Y11
+	VFMADD231PS Y0, Y2, Y8
+	VFMADD231PS Y1, Y2, Y9
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS Y0, Y3, Y10
+	VFMADD231PS Y1, Y3, Y11
 	VBROADCASTSS (R9)(R10*1), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y12, Y12
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y13, Y13
-	VBROADCASTSS (R9)(R10*2), Y2
-	VMULPS Y0, Y2, Y3
-	VADDPS Y3, Y14, Y14
-	VMULPS Y1, Y2, Y2
-	VADDPS Y2, Y15, Y15
+	VFMADD231PS Y0, Y2, Y12
+	VFMADD231PS Y1, Y2, Y13
+	VBROADCASTSS (R9)(R10*2), Y3
+	VFMADD231PS Y0, Y3, Y14
+	VFMADD231PS Y1, Y3, Y15
 	ADDQ R11, R8
 	ADDQ R11, R9
 	ADDQ $64, SI
 	DECQ CX
-	JNZ loop
+	JNZ  loop
 
 	VMOVUPS Y4, (DI)
 	VMOVUPS Y5, 32(DI)
@@ -81,5 +104,171 @@ loop:
 	ADDQ R12, DI
 	VMOVUPS Y14, (DI)
 	VMOVUPS Y15, 32(DI)
+	VZEROUPPER
+	RET
+
+// func kernelRow(k int, a unsafe.Pointer, cs uintptr, b unsafe.Pointer, ldb uintptr, c unsafe.Pointer, columns int)
+// Columns go by 64 in Y4 to Y11, then by 8, then the last under a mask. BX and DX walk down a and b.
+TEXT ·kernelRow(SB), NOSPLIT, $0-56
+	MOVQ k+0(FP), R13
+	MOVQ a+8(FP), R8
+	MOVQ cs+16(FP), R11
+	MOVQ b+24(FP), SI
+	MOVQ ldb+32(FP), R10
+	MOVQ c+40(FP), DI
+	MOVQ columns+48(FP), R12
+
+wide:
+	CMPQ R12, $64
+	JLT  narrow
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ R8, BX
+	MOVQ SI, DX
+	MOVQ R13, CX
+
+wideloop:
+	VBROADCASTSS (BX), Y0
+	VFMADD231PS (DX), Y0, Y4
+	VFMADD231PS 32(DX), Y0, Y5
+	VFMADD231PS 64(DX), Y0, Y6
+	VFMADD231PS 96(DX), Y0, Y7
+	VFMADD231PS 128(DX), Y0, Y8
+	VFMADD231PS 160(DX), Y0, Y9
+	VFMADD231PS 192(DX), Y0, Y10
+	VFMADD231PS 224(DX), Y0, Y11
+	ADDQ R11, BX
+	ADDQ R10, DX
+	DECQ CX
+	JNZ  wideloop
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	VMOVUPS Y6, 64(DI)
+	VMOVUPS Y7, 96(DI)
+	VMOVUPS Y8, 128(DI)
+	VMOVUPS Y9, 160(DI)
+	VMOVUPS Y10, 192(DI)
+	VMOVUPS Y11, 224(DI)
+	ADDQ $256, SI
+	ADDQ $256, DI
+	SUBQ $64, R12
+	JMP  wide
+
+narrow:
+	CMPQ R12, $8
+	JLT  tail
+	VXORPS Y4, Y4, Y4
+	MOVQ R8, BX
+	MOVQ SI, DX
+	MOVQ R13, CX
+
+narrowloop:
+	VBROADCASTSS (BX), Y0
+	VFMADD231PS (DX), Y0, Y4
+	ADDQ R11, BX
+	ADDQ R10, DX
+	DECQ CX
+	JNZ  narrowloop
+	VMOVUPS Y4, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, R12
+	JMP  narrow
+
+tail:
+	TESTQ R12, R12
+	JZ   done
+	NEGQ R12
+	LEAQ mask<>+32(SB), AX
+	VMOVUPS (AX)(R12*4), Y1
+	VXORPS Y4, Y4, Y4
+
+tailloop:
+	VBROADCASTSS (R8), Y0
+	VMASKMOVPS (SI), Y1, Y2
+	VFMADD231PS Y2, Y0, Y4
+	ADDQ R11, R8
+	ADDQ R10, SI
+	DECQ R13
+	JNZ  tailloop
+	VMASKMOVPS Y4, Y1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func transpose8(n int, src unsafe.Pointer, stride uintptr, dst unsafe.Pointer, ldd uintptr)
+// SI, R9 and R11 point at rows 0, 3 and 6 of eight. Halves of rows four apart share a vector, so that shuffles within
+// the halves of vectors are enough.
+TEXT ·transpose8(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), CX
+	MOVQ src+8(FP), SI
+	MOVQ stride+16(FP), R10
+	MOVQ dst+24(FP), DI
+	MOVQ ldd+32(FP), R12
+	LEAQ (R10)(R10*2), AX
+	LEAQ (SI)(AX*1), R9
+	LEAQ (R9)(AX*1), R11
+
+block:
+	VMOVUPS (SI), X0
+	VINSERTF128 $1, (SI)(R10*4), Y0, Y0
+	VMOVUPS (SI)(R10*1), X1
+	VINSERTF128 $1, (R9)(R10*2), Y1, Y1
+	VMOVUPS (SI)(R10*2), X2
+	VINSERTF128 $1, (R11), Y2, Y2
+	VMOVUPS (R9), X3
+	VINSERTF128 $1, (R11)(R10*1), Y3, Y3
+	VUNPCKLPS Y1, Y0, Y4
+	VUNPCKHPS Y1, Y0, Y5
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y7
+	VUNPCKLPD Y6, Y4, Y8
+	VUNPCKHPD Y6, Y4, Y9
+	VUNPCKLPD Y7, Y5, Y10
+	VUNPCKHPD Y7, Y5, Y11
+	VMOVUPS Y8, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y9, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y10, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y11, (DI)
+	ADDQ R12, DI
+	VMOVUPS 16(SI), X0
+	VINSERTF128 $1, 16(SI)(R10*4), Y0, Y0
+	VMOVUPS 16(SI)(R10*1), X1
+	VINSERTF128 $1, 16(R9)(R10*2), Y1, Y1
+	VMOVUPS 16(SI)(R10*2), X2
+	VINSERTF128 $1, 16(R11), Y2, Y2
+	VMOVUPS 16(R9), X3
+	VINSERTF128 $1, 16(R11)(R10*1), Y3, Y3
+	VUNPCKLPS Y1, Y0, Y4
+	VUNPCKHPS Y1, Y0, Y5
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y7
+	VUNPCKLPD Y6, Y4, Y8
+	VUNPCKHPD Y6, Y4, Y9
+	VUNPCKLPD Y7, Y5, Y10
+	VUNPCKHPD Y7, Y5, Y11
+	VMOVUPS Y8, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y9, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y10, (DI)
+	ADDQ R12, DI
+	VMOVUPS Y11, (DI)
+	ADDQ R12, DI
+	ADDQ $32, SI
+	ADDQ $32, R9
+	ADDQ $32, R11
+	DECQ CX
+	JNZ  block
 	VZEROUPPER
 	RET

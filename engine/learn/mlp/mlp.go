@@ -4,7 +4,7 @@
 // that starts at zero, Adam with a slow second moment and a learning rate that restarts four times, the best epoch on
 // held-out rows. It owns network, training and model; it must never know where rows come from.
 //
-// Products of matrices come from package gemm, everything else is written without fused operations: the same rows,
+// Products of matrices come from package gemm, everything else is computed without fused operations: the same rows,
 // parameters and seed give the same bytes for any number of workers and on every processor.
 package mlp
 
