@@ -10,8 +10,9 @@ import (
 )
 
 // flights is the example's training table: scheduled fields, the weather of the hour and the plane, carriers and
-// airports as categories. Every fifth row, in the order of time, tests: on later months alone the AUC of either library
-// moves by .002 with its seed, for the months differ more than the models. Run from the repository's root.
+// airports as categories. Every fifth row, in the order of time, tests: on later months alone our AUC
+// moves by .002 with small changes of a parameter, for the months differ more than the models. Run from the repository's
+// root.
 func flights(ctx context.Context) (train, test learn.Set, err error) {
 	db, err := duck.Open(duck.Options{})
 	if err != nil {

@@ -338,8 +338,12 @@ func (c *console) reportFit(m *tabular.Model, o fitOptions, took timing, v *vali
 	if v != nil {
 		v.print(c)
 	}
-	c.Sayf("%s written, %s; fitted in %s (%s of processor), reading and binning excluded\n", o.out, term.Bytes(info.Size()),
-		term.Duration(time.Duration(took.Wall*float64(time.Second))), term.Duration(time.Duration(took.CPU*float64(time.Second))))
+	excluded := "reading and binning excluded"
+	if blend != nil {
+		excluded = "reading excluded"
+	}
+	c.Sayf("%s written, %s; fitted in %s (%s of processor), %s\n", o.out, term.Bytes(info.Size()),
+		term.Duration(time.Duration(took.Wall*float64(time.Second))), term.Duration(time.Duration(took.CPU*float64(time.Second))), excluded)
 	return nil
 }
 
