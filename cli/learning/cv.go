@@ -188,7 +188,16 @@ func metricNames(task learn.Task) []string {
 }
 
 // suspect warns of columns that know the label too well.
-func (c *console) suspect(p *prepared) {
+func (c *console) suspect(o fitOptions, p *prepared) {
+	if at := p.table.Column(o.time); at != nil && at.Kind == table.Datetime {
+		for _, col := range p.schema.Columns {
+			if from := p.table.Column(col.Name); col.Role == tabular.Date && col.Name != o.time {
+				if a, ok := leak.Later(col.Name, from.Floats, at.Floats); ok {
+					c.Sayf("%s\n", c.Attention(a.Message))
+				}
+			}
+		}
+	}
 	for _, a := range leak.Check(p.set.X, p.set.Y, p.schema.Task, p.classes) {
 		c.Sayf("%s\n", c.Attention(a.Message))
 	}

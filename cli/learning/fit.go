@@ -93,7 +93,7 @@ func (c *console) runFit(ctx context.Context, o fitOptions) error {
 		return err
 	}
 	c.describe(p)
-	c.suspect(p)
+	c.suspect(o, p)
 	var validated *validated
 	if o.cv != "" {
 		if validated, err = c.crossValidate(ctx, o, l, p); err != nil {

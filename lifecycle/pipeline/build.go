@@ -328,7 +328,7 @@ func (b *build) fit(ctx context.Context, f *frame, phase string) (*fit, error) {
 	}
 	m := &fit{fitted: fitted, model: model}
 	if phase == phaseTrain {
-		m.alarms = leak.Check(matrix, y, learn.Task(sig.Task), len(sig.Classes))
+		m.alarms = append(later(f), leak.Check(matrix, y, learn.Task(sig.Task), len(sig.Classes))...)
 	}
 	return m, nil
 }

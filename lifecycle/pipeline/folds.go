@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/folds"
+	"github.com/trimtab-ml/trimtab/engine/learn/leak"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -52,6 +53,10 @@ func (b *build) crossValidate(ctx context.Context, f *frame) (*registry.Folds, e
 	out := &registry.Folds{Split: line, Count: splits.Len(), Digest: record.Digest, Artifact: foldsArtifact, Metrics: map[string]registry.Spread{}, Notes: splits.Warnings}
 	if err := b.keep(ctx, foldsArtifact, record); err != nil {
 		return nil, err
+	}
+	copies, _ := folds.Duplicates(coded(f.inputs))
+	if l := folds.Leaks(splits, folds.LeakData{Duplicates: copies}).Duplicates; l.Rows > 0 {
+		out.Notes = append(out.Notes, fmt.Sprintf("%d of %d judged rows have a copy among their training rows", l.Rows, l.Of))
 	}
 	for i, s := range splits.All() {
 		train, test := f.take(whole(s.Train)), f.take(whole(s.Test))
@@ -142,6 +147,55 @@ func foldData(spec folds.Spec, f *frame) (folds.Data, error) {
 		return d, err
 	}
 	return d, numbers(spec.End, true, &d.End)
+}
+
+// coded is a table as numbers, equal cells being equal: numbers as they are, texts by their first appearance.
+func coded(t *table.Table) *table.Matrix {
+	names := make([]string, 2*len(t.Columns))
+	m := table.NewMatrix(t.Rows, names)
+	for j, c := range t.Columns {
+		codes := map[string]int{}
+		for i := range t.Rows {
+			v := math.NaN()
+			if !c.IsNull(i) {
+				if c.Kind == table.String {
+					k, ok := codes[c.Strings[i]]
+					if !ok {
+						k = len(codes)
+						codes[c.Strings[i]] = k
+					}
+					v = float64(k)
+				} else {
+					v = c.Floats[i]
+				}
+			}
+			// What float32 cannot hold stands in a second column.
+			row := m.Row(i)
+			row[2*j] = float32(v)
+			row[2*j+1] = float32(v - float64(float32(v)))
+		}
+	}
+	return m
+}
+
+// later are alarms of inputs that are times after the row's own.
+func later(f *frame) []leak.Alarm {
+	if f.at == nil {
+		return nil
+	}
+	at := make([]float64, len(f.at))
+	for i, v := range f.at {
+		at[i] = float64(v)
+	}
+	var out []leak.Alarm
+	for _, c := range f.inputs.Columns {
+		if c.Kind == table.Datetime && c.Name != f.signature.Time {
+			if a, ok := leak.Later(c.Name, c.Floats, at); ok {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
 }
 
 // keep writes a value as an artifact of the run.

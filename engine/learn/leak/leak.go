@@ -19,8 +19,9 @@ type Kind string
 
 // The kinds.
 const (
-	TooGood    Kind = "too_good"   // Value is the AUC, or the rank correlation, of the column alone
-	Identifier Kind = "identifier" // Value is the share of distinct values
+	TooGood    Kind = "too_good"    // Value is the AUC, or the rank correlation, of the column alone
+	Identifier Kind = "identifier"  // Value is the share of distinct values
+	KnownLater Kind = "known_later" // Value is the share of rows whose cell is a time after the row's own
 )
 
 // Alarm is a suspicion about one column.
@@ -74,6 +75,29 @@ func Check(x *table.Matrix, y []float64, task learner.Task, classes int) []Alarm
 		}
 	})
 	return slices.Concat(found...)
+}
+
+// later is the share of times after the row's own from which a column is told.
+const later = .5
+
+// Later tells a column of times most of which lie after the row's own time, in the same unit: what it says cannot have
+// been known then. NaN is a missing time.
+func Later(column string, times, at []float64) (Alarm, bool) {
+	known, after := 0, 0
+	for i, v := range times {
+		if v == v && at[i] == at[i] {
+			known++
+			if v > at[i] {
+				after++
+			}
+		}
+	}
+	if known < fewest || float64(after) < later*float64(known) {
+		return Alarm{}, false
+	}
+	share := float64(after) / float64(known)
+	return Alarm{Kind: KnownLater, Column: column, Value: share,
+		Message: fmt.Sprintf("%s is a time after the row's own in %.0f%% of the rows: is it known when the model is asked?", column, 100*share)}, true
 }
 
 // shares replaces category codes by the mean label of the category's other rows, so that a category of one row tells

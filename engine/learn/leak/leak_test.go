@@ -9,6 +9,22 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
 
+func TestLater(t *testing.T) {
+	at, planned, arrived := make([]float64, 100), make([]float64, 100), make([]float64, 100)
+	for i := range at {
+		at[i], planned[i], arrived[i] = float64(i), float64(i-5), float64(i+10)
+		if i%4 == 0 {
+			arrived[i] = math.NaN()
+		}
+	}
+	if a, ok := Later("planned", planned, at); ok {
+		t.Errorf("planned: %v", a)
+	}
+	if a, ok := Later("arrived", arrived, at); !ok || a.Kind != KnownLater || a.Value != 1 {
+		t.Errorf("arrived: %v", a)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	const n = 1000
 	r := rand.New(rand.NewPCG(1, 1))
