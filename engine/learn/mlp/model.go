@@ -102,10 +102,7 @@ func (m *Model) rows(s *memory, x []float32, n int, dst []float64) {
 		out = out[:n*y.Outputs]
 		s.multi.Multiply(out, gemm.Dense(n, y.Inputs, in), gemm.Dense(y.Inputs, y.Outputs, y.Weight), 1)
 		for i := range n {
-			row := out[i*y.Outputs : (i+1)*y.Outputs]
-			for j, b := range y.Bias {
-				row[j] += b
-			}
+			shift(out[i*y.Outputs:(i+1)*y.Outputs], y.Bias, 1)
 		}
 		if k < len(m.layers)-1 {
 			activate(m.activation, out, out)

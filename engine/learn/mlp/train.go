@@ -52,7 +52,6 @@ type trainer struct {
 	layers []*layer
 	input  []float32 // a batch of scaled inputs
 	raw    []float32 // the same before the factors
-	inGrad []float32
 	multi  gemm.Multiplier
 
 	steps        int
@@ -115,7 +114,7 @@ const evaluated = 1024
 
 func (t *trainer) reserve(rows int) {
 	p := t.x.Cols
-	t.raw, t.input, t.inGrad = make([]float32, rows*p), make([]float32, rows*p), make([]float32, rows*p)
+	t.raw, t.input = make([]float32, rows*p), make([]float32, rows*p)
 	for _, y := range t.layers {
 		y.z, y.out, y.grad = make([]float32, rows*y.outputs), make([]float32, rows*y.outputs), make([]float32, rows*y.outputs)
 	}
@@ -220,12 +219,10 @@ func (t *trainer) forward(rows int) []float32 {
 		each(t.workers, rows, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				z := y.z[i*y.outputs : (i+1)*y.outputs]
-				for j, b := range y.bias.w[:len(z)] {
-					z[j] = float32(z[j]*y.unit) + b
+				shift(z, y.bias.w, y.unit)
+				if !last {
+					activate(t.model.activation, z, y.out[i*y.outputs:(i+1)*y.outputs])
 				}
-			}
-			if !last {
-				activate(t.model.activation, y.z[lo*y.outputs:hi*y.outputs], y.out[lo*y.outputs:hi*y.outputs])
 			}
 		})
 		in = y.out
@@ -245,36 +242,20 @@ func (t *trainer) step(rows []int, rate float64) float64 {
 	loss := t.gradient(rows, out, last.grad)
 	for k := len(t.layers) - 1; k >= 0; k-- {
 		y := t.layers[k]
-		in, inGrad := t.input, t.inGrad
-		if k > 0 {
-			in, inGrad = t.layers[k-1].out, t.layers[k-1].grad
+		g := gemm.Dense(n, y.outputs, y.grad)
+		t.multi.Multiply(y.bias.grad, gemm.Ones(1, n), g, t.workers)
+		if k == 0 {
+			t.multi.Multiply(y.weight.grad, gemm.Dense(n, y.inputs, t.raw).T(), g, t.workers)
+			t.share()
+			break
 		}
-		g := y.grad[:n*y.outputs]
-		clear(y.bias.grad)
-		for i := range n {
-			for j, v := range g[i*y.outputs : (i+1)*y.outputs] {
-				y.bias.grad[j] += v
-			}
-		}
-		t.multi.Multiply(y.weight.grad, gemm.Dense(n, y.inputs, in).T(), gemm.Dense(n, y.outputs, g), t.workers)
-		t.multi.Multiply(inGrad, gemm.Dense(n, y.outputs, g), gemm.Dense(y.inputs, y.outputs, y.weight.w).T(), t.workers)
+		b := t.layers[k-1]
+		t.multi.Multiply(y.weight.grad, gemm.Dense(n, y.inputs, b.out).T(), g, t.workers)
+		t.multi.Multiply(b.grad, g, gemm.Dense(y.inputs, y.outputs, y.weight.w).T(), t.workers)
 		each(t.workers, n, func(lo, hi int) {
-			g := inGrad[lo*y.inputs : hi*y.inputs]
-			if k == 0 {
-				for i := range g {
-					g[i] *= y.unit
-				}
-				return
-			}
-			b := t.layers[k-1]
-			slope(t.model.activation, b.z[lo*y.inputs:hi*y.inputs], b.out[lo*y.inputs:hi*y.inputs], g, y.unit)
+			lo, hi = lo*y.inputs, hi*y.inputs
+			slope(t.model.activation, b.z[lo:hi], b.out[lo:hi], b.grad[lo:hi], y.unit)
 		})
-	}
-	clear(t.scale.grad)
-	for i := range n {
-		for j, v := range t.inGrad[i*p : (i+1)*p] {
-			t.scale.grad[j] += float32(v * t.raw[i*p+j])
-		}
 	}
 	t.steps++
 	t.adam(t.scale, rate, 1)
@@ -285,21 +266,32 @@ func (t *trainer) step(rows []int, rate float64) float64 {
 	return loss
 }
 
+// share turns the gradient of the first layer's weights times the factors of its inputs, which the batch before the
+// factors gives, into the gradients of both.
+func (t *trainer) share() {
+	y := t.layers[0]
+	for j, factor := range t.scale.w {
+		w, g := y.weight.w[j*y.outputs:(j+1)*y.outputs], y.weight.grad[j*y.outputs:(j+1)*y.outputs]
+		var sum [4]float32 // four, as one would wait for itself
+		for i, v := range g {
+			sum[i%4] += float32(v * w[i])
+			g[i] = v * factor
+		}
+		t.scale.grad[j] = (sum[0] + sum[1] + sum[2] + sum[3]) * y.unit
+	}
+}
+
 // adam moves parameters against their gradient times unit.
 func (t *trainer) adam(w *tensor, rate float64, unit float32) {
-	size := float32(rate) * w.rate
-	one := float32(1 / (1 - math.Pow(beta1, float64(t.steps))))
-	two := float32(1 / (1 - math.Pow(beta2, float64(t.steps))))
+	by := adamFactors{
+		unit: unit, size: float32(rate) * w.rate, tiny: tiny,
+		keep1: beta1, take1: 1 - beta1, one: float32(1 / (1 - math.Pow(beta1, float64(t.steps)))),
+		keep2: beta2, take2: 1 - beta2, two: float32(1 / (1 - math.Pow(beta2, float64(t.steps)))),
+	}
 	const block = 1 << 14
 	shard.Run(t.workers, shard.Blocks(len(w.w), block), func(_, b int) {
 		lo, hi := shard.Bounds(b, len(w.w), block)
-		v, g, m, s := w.w[lo:hi], w.grad[lo:hi], w.first[lo:hi], w.second[lo:hi]
-		for i, d := range g {
-			d *= unit
-			m[i] = float32(beta1*m[i]) + float32((1-beta1)*d)
-			s[i] = float32(beta2*s[i]) + float32(float32((1-beta2)*d)*d)
-			v[i] -= float32(size*float32(m[i]*one)) / (float32(math.Sqrt(float64(s[i]*two))) + tiny)
-		}
+		move(w.w[lo:hi], w.grad[lo:hi], w.first[lo:hi], w.second[lo:hi], &by)
 	})
 }
 
@@ -320,10 +312,13 @@ func (t *trainer) gradient(rows []int, out, grad []float32) (total float64) {
 		case learner.Binary:
 			z := float64(row[0])
 			target := float64(y*(1-smooth)) + smooth/2
-			q := 1 / (1 + math.Exp(-z))
+			e := math.Exp(-math.Abs(z)) // does not overflow
+			q := 1 / (1 + e)
+			if z < 0 {
+				q = e / (1 + e)
+			}
 			g[0] = float32((q - target) * w * share)
-			// log(1+e^z) - target z, without overflow
-			total += w * (max(z, 0) + math.Log1p(math.Exp(-math.Abs(z))) - float64(target*z))
+			total += float64(w * (max(z, 0) + math.Log1p(e) - float64(target*z))) // log(1+e^z) - target z
 		case learner.Multiclass:
 			top := row[0]
 			for _, v := range row[1:] {
@@ -341,12 +336,12 @@ func (t *trainer) gradient(rows []int, out, grad []float32) (total float64) {
 				}
 				q := p[j] / sum
 				g[j] = float32((q - target) * w * share)
-				total -= w * float64(target*(float64(v-top)-math.Log(sum)))
+				total -= float64(w * float64(target*(float64(v-top)-math.Log(sum))))
 			}
 		default:
 			d := float64(row[0]) - (y-t.model.Centre)/t.model.Spread
 			g[0] = float32(d * w * share)
-			total += w * float64(d*d) / 2
+			total += float64(w * float64(d*d) / 2)
 		}
 	}
 	return total
