@@ -52,8 +52,10 @@ func TestFused(t *testing.T) {
 		sum := new(big.Float).SetPrec(1000).SetFloat64(float64(a) * float64(b))
 		sum.Add(sum, new(big.Float).SetPrec(1000).SetFloat64(float64(c)))
 		want, _ := sum.Float32()
-		if got := fused(a, b, c); math.Float32bits(got) != math.Float32bits(want) {
-			t.Fatalf("%x*%x + %x is %x, not %x", a, b, c, got, want)
+		for _, got := range []float32{exact(a, b, c), fused(a, b, c)} {
+			if math.Float32bits(got) != math.Float32bits(want) {
+				t.Fatalf("%x*%x + %x is %x, not %x", a, b, c, got, want)
+			}
 		}
 	}
 	// 1 + 2^-24 lies in the middle; the least product decides, and float64 cannot hold it.
@@ -64,7 +66,7 @@ func TestFused(t *testing.T) {
 	check(float32(math.Nextafter32(half, 0)), half, 1)
 	check(0x1p-75, 0x1p-75, 0x1p-149)
 	check(1.5*0x1p-75, 0x1p-75, 0x1p-149)
-	for range 300_000 {
+	for range 60_000 {
 		a, b := hard(r), hard(r)
 		check(a, b, addend(r, a, b))
 	}
@@ -101,7 +103,7 @@ func TestKernels(t *testing.T) {
 		}
 		return out
 	}
-	for range 20_000 {
+	for range 4000 {
 		k := 1 + r.IntN(4)
 		a, panel, start := Dense(tileRows, k, fill(tileRows*k)), fill(k*tileColumns), fill(tileRows*tileColumns)
 		for i := range start {
@@ -113,7 +115,7 @@ func TestKernels(t *testing.T) {
 		plain(a, panel, want, tileColumns, more)
 		same("tile", got, want)
 	}
-	for range 2000 {
+	for range 1000 {
 		k, columns := 1+r.IntN(6), 1+r.IntN(150)
 		a, b := fill(k), Dense(k, columns, fill(k*columns))
 		got, want := make([]float32, columns+1), make([]float32, columns)
