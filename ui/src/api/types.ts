@@ -264,7 +264,13 @@ export interface Evaluation {
   pr?: { points: { threshold: number; recall: number; precision: number }[]; of: number; n: number; average_precision?: number | null };
   calibration?: { bins: { lo: number; hi: number; n: number; mean_prediction: number; observed: number; interval: { lo: number; hi: number } }[]; error: number; n: number };
   confusion?: Confusion;
+  decisions?: { matrix: number[][] }; // of several classes: actual x decided
   slices: Slice[];
+  weak?: WeakSlices;
+  fairness?: Fairness[];
+  folds?: Folds;
+  alarms?: { kind: string; column: string; value: number; message: string }[];
+  members?: { name: string; loss: number; weight: number }[]; // of a preset, beside its baselines
   comparison?: {
     champion: number;
     n: number;
@@ -273,7 +279,120 @@ export interface Evaluation {
     incumbent: Record<string, number>;
     differences: Record<string, Measure>;
     delong_p?: number;
+    tests?: ModelTest[];
   };
+}
+
+/** A statistical test against the champion on the same rows. */
+export interface ModelTest {
+  name: string;
+  of: string; // the metric it is about
+  difference?: number; // this version minus the champion
+  lo?: number;
+  hi?: number;
+  p?: number;
+}
+
+/** What a search for rows with a greater loss than the rest found, costliest first. */
+export interface WeakSlices {
+  slices: WeakSlice[];
+  found: number; // of which the costliest are listed
+  tested: number;
+  loss: number; // of all rows searched
+  n: number;
+}
+
+export interface WeakSlice {
+  conditions: { column: string; value: string }[];
+  n: number;
+  share: number;
+  loss: number;
+  rest: number;
+  lo: number; // of loss - rest
+  hi: number;
+  effect: number;
+  q: number; // corrected for all slices tested
+  excess: number; // n x (loss - rest)
+}
+
+/** A cross-validation on the training rows. */
+export interface Folds {
+  split: string;
+  count: number;
+  digest: string;
+  artifact: string;
+  metrics: Record<string, { mean: number; sd: number; values: number[] }>;
+  notes?: string[];
+}
+
+/** How groups of rows were treated; what is not defined is null. */
+export interface Fairness {
+  columns: string[];
+  binary?: { groups: BinaryGroup[]; gaps: Gap[]; calibration: GroupSpread };
+  regression?: { groups: RegressionGroup[]; prediction: GroupSpread; residual: GroupSpread; absolute: GroupSpread };
+}
+
+/** A share, k of n rows, with Wilson's interval. */
+export interface Rate {
+  k: number;
+  n: number;
+  value: number | null;
+  lo: number | null;
+  hi: number | null;
+}
+
+/** A mean with its normal interval. */
+export interface GroupMean {
+  n: number;
+  value: number | null;
+  lo: number | null;
+  hi: number | null;
+}
+
+export interface BinaryGroup {
+  name: string;
+  n: number;
+  share: number | null;
+  small: boolean; // shown, and left out of every gap
+  prevalence: Rate;
+  selection: Rate; // decided positive
+  true_positive: Rate;
+  false_positive: Rate;
+  false_negative: Rate;
+  precision: Rate;
+  accuracy: Rate;
+  calibration_gap: GroupMean; // prediction minus label
+}
+
+export interface RegressionGroup {
+  name: string;
+  n: number;
+  share: number | null;
+  small: boolean;
+  label: GroupMean;
+  prediction: GroupMean;
+  residual: GroupMean; // prediction minus label
+  absolute: GroupMean;
+}
+
+/** How far the extreme groups are apart in a rate. */
+export interface Gap {
+  name: string;
+  difference: number | null;
+  ratio: number | null; // least over greatest
+  least: string;
+  greatest: string;
+  lo: number | null; // of the difference
+  hi: number | null;
+  p: number | null; // that the rates of all the groups are equal
+  groups: number; // that count
+}
+
+export interface GroupSpread {
+  difference: number | null;
+  least: string;
+  greatest: string;
+  groups: number;
 }
 
 export interface Confusion {

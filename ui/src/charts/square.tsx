@@ -1,7 +1,7 @@
 // Curves over the unit square (ROC, precision and recall, calibration) and the confusion matrix.
 import type { Confusion } from '../api/types';
 import { count, percent } from '../format/number';
-import { linear, linePath, niceDomain, ticks } from './scale';
+import { areaPath, linear, linePath, niceDomain, ticks } from './scale';
 
 const short = (v: number) => (v === 0 ? '0' : v === 1 ? '1' : String(v).replace(/^0/, ''));
 
@@ -25,10 +25,11 @@ interface UnitProps {
   compare?: Curve;
   diagonal?: boolean;
   level?: { value: number; label: string };
+  mark?: { x: number; y: number; label: string }; // where it decides
   xLabel: string;
 }
 
-export function UnitCurve({ name, width, subject, compare, diagonal = false, level, xLabel }: UnitProps) {
+export function UnitCurve({ name, width, subject, compare, diagonal = false, level, mark, xLabel }: UnitProps) {
   const side = Math.max(120, width - 34);
   const tall = Math.min(side, 190);
   const x = linear([0, 1], [28, 28 + side]);
@@ -53,6 +54,12 @@ export function UnitCurve({ name, width, subject, compare, diagonal = false, lev
       )}
       {compare && <path className="line compare" d={path(compare)} />}
       {subject && <path className="line" d={path(subject)} />}
+      {mark && (
+        <>
+          <circle cx={x(mark.x)} cy={y(mark.y)} r="4" fill="var(--surface)" stroke="var(--subject)" strokeWidth="1.75" />
+          <text className="key halo" x={x(mark.x) + (mark.x > 0.7 ? -8 : 8)} y={y(mark.y) + (mark.y > 0.85 ? 16 : 4)} textAnchor={mark.x > 0.7 ? 'end' : 'start'}>{mark.label}</text>
+        </>
+      )}
       <text x={28 + side / 2} y={tall + 37} textAnchor="middle">{xLabel}</text>
     </svg>
   );
@@ -65,6 +72,7 @@ export function CalibrationPlot({ name, width, subject, compare }: { name: strin
   const top = Math.min(1, niceDomain(0, most, 4)[1]);
   const x = linear([0, top], [28, 28 + side]);
   const y = linear([0, top], [tall + 6, 6]);
+  const fullest = Math.max(...subject.map((b) => b.n), 1);
   return (
     <svg width={width} height={tall + 40} role="img" aria-label={name}>
       {ticks(0, top, 4).map((v) => (
@@ -75,7 +83,10 @@ export function CalibrationPlot({ name, width, subject, compare }: { name: strin
         </g>
       ))}
       <line x1={x(0)} y1={y(0)} x2={x(top)} y2={y(top)} stroke="var(--line-strong)" strokeDasharray="3 3" />
+      {subject.map((b, i) => <rect key={i} x={x(b.predicted) - 3} width="6" y={y(0) - (22 * b.n) / fullest} height={(22 * b.n) / fullest} fill="var(--compare-area)" />)}
       {compare && <path className="line compare" d={linePath(compare.map((b) => ({ x: x(b.predicted), y: y(b.actual) })))} />}
+      <path className="area" d={areaPath(subject.map((b) => x(b.predicted)), subject.map((b) => y(b.lo)), subject.map((b) => y(Math.min(top, b.hi))))} />
+      <path className="line" d={linePath(subject.map((b) => ({ x: x(b.predicted), y: y(b.actual) })))} strokeWidth="1" />
       {subject.map((b, i) => (
         <g key={i}>
           <title>{`predicted ${percent(b.predicted)}, actual ${percent(b.actual)} (${percent(b.lo)} to ${percent(b.hi)}), n ${count(b.n)}`}</title>

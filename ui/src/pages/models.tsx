@@ -1,5 +1,5 @@
 // A version of a model: whether it passed its gate and why, how it does by slice, what it was made from and where it answers.
-import { useMemo, useState } from 'react';
+import { lazy, Suspense, useMemo, useState } from 'react';
 import { Link, useParams } from '@tanstack/react-router';
 import { seg } from '../api/client';
 import { useAct, useList, useRead } from '../api/queries';
@@ -19,7 +19,12 @@ import { useProject, When } from '../parts/project';
 import { Empty, Failure, Loading } from '../parts/states';
 import { Chip, lookOf, Status, VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
+import { Alarms, ClassMatrix, FoldsPanel, Members, Tests, Weak } from './judging';
 import { Facts, Registered } from './registry';
+
+// Seen by those who open their tabs.
+const Explanations = lazy(() => import('./explanations'));
+const Fairness = lazy(() => import('./fairness'));
 
 /** Where a version stands: what its gate said, then what traffic and aliases say. */
 export function standing(v: Pick<ModelVersion, 'version' | 'state' | 'aliases'>, moves: AliasMove[] = [], sentBack: number[] = []): string {
@@ -110,6 +115,7 @@ export function VersionPage() {
       }
       tabs={[
         { label: 'Evaluation', to: `${path}/evaluation`, current: tab === 'evaluation' },
+        ...(v?.evaluation ? [{ label: 'Fairness', to: `${path}/fairness`, current: tab === 'fairness', n: v.evaluation.fairness?.length }, { label: 'Explanations', to: `${path}/explanations`, current: tab === 'explanations' }] : []),
         { label: 'Inputs', to: `${path}/inputs`, current: tab === 'inputs', n: v?.signature?.inputs?.length },
         { label: 'Package', to: `${path}/package`, current: tab === 'package', n: v?.files?.length },
         { label: 'History', to: `${path}/history`, current: tab === 'history' },
@@ -125,17 +131,23 @@ export function VersionPage() {
         <Package version={v} />
       ) : tab === 'history' ? (
         <VersionHistory version={v} moves={history.items} />
+      ) : tab === 'fairness' || tab === 'explanations' ? (
+        <Suspense fallback={<section className="panel"><Loading rows={10} /></section>}>{tab === 'fairness' ? <Fairness version={v} /> : <Explanations version={v} />}</Suspense>
       ) : v.state === 'registered' ? (
         <Registered version={v} versions={versions.items} deployment={deployment?.name} />
       ) : (
         <>
           <Facts version={v} />
           <Lineage version={v} deployment={deployment} state={state ?? ''} />
+          <Alarms version={v} />
           <div className="grid">
             <div className="s8 col">
               <Scores version={v} />
               <Curves version={v} />
+              <Tests version={v} />
+              <FoldsPanel version={v} />
               <Slices version={v} />
+              <Weak version={v} />
             </div>
             <div className="s4 col">
               <Gate version={v} />
@@ -145,6 +157,12 @@ export function VersionPage() {
                   <div className="body"><ConfusionTable matrix={v.evaluation.confusion} positive={v.signature?.positive || v.signature?.label || 'yes'} negative={`not ${v.signature?.positive || v.signature?.label || 'yes'}`} /></div>
                 </Panel>
               )}
+              {v.evaluation?.decisions && (
+                <Panel title="Decisions" sub="the likeliest class" tools={`n ${count(v.evaluation.rows)}`}>
+                  <ClassMatrix matrix={v.evaluation.decisions.matrix} classes={v.signature?.classes ?? []} />
+                </Panel>
+              )}
+              <Members version={v} />
               <Importance version={v} />
             </div>
           </div>
@@ -252,17 +270,31 @@ function Curves({ version: v }: { version: VersionDetail }) {
   const prevalence = ev.metrics.prevalence?.value;
   const bins = (ev.calibration?.bins ?? []).filter((b) => b.n > 0).map((b) => ({ predicted: b.mean_prediction, actual: b.observed, lo: b.interval.lo, hi: b.interval.hi, n: b.n }));
   const reduced = (of: number | undefined, kept: number) => (of && of > kept ? `${count(kept)} of ${count(of)} points kept` : 'all points');
+  const yes = v.signature?.positive || v.signature?.label || 'yes';
+  const c = ev.confusion;
+  const said = c ? c.true_positive + c.false_positive : 0;
+  const [positives, negatives] = c ? [c.true_positive + c.false_negative, c.true_negative + c.false_positive] : [0, 0];
+  const at = `at ${fixed(ev.threshold, 2)}`;
+  const rocMark = c && positives && negatives ? { x: c.false_positive / negatives, y: c.true_positive / positives, label: at } : undefined;
+  const prMark = c && positives && said ? { x: c.true_positive / positives, y: c.true_positive / said, label: at } : undefined;
+  const classes = !ev.roc;
   return (
     <div className="grid">
-      <Figure className="s4" title="ROC" name="ROC curve" sub="true positive rate" pad="0 12px 4px" twin={{ head: ['False positive rate', 'True positive rate', 'Threshold'], rows: roc.map((p) => [fixed(p.fpr, 4), fixed(p.tpr, 4), fixed(p.threshold, 4)]) }} foot={<><Legend role="subject" label={`v${v.version} ${fixed(ev.roc?.auc ?? undefined, 3)}`} /><span className="push">{reduced(ev.roc?.of, roc.length)}, n {count(ev.roc?.n)}</span></>}>
-        {(width) => <UnitCurve name={`ROC curve of v${v.version}, area ${fixed(ev.roc?.auc ?? undefined, 3)}`} width={width} subject={{ x: roc.map((p) => p.fpr), y: roc.map((p) => p.tpr) }} diagonal xLabel="false positive rate" />}
-      </Figure>
-      <Figure className="s4" title="Precision, recall" name="Precision and recall" sub="precision" pad="0 12px 4px" twin={{ head: ['Recall', 'Precision', 'Threshold'], rows: pr.map((p) => [fixed(p.recall, 4), fixed(p.precision, 4), fixed(p.threshold, 4)]) }} foot={<><Legend role="subject" label={`v${v.version} ${fixed(ev.pr?.average_precision ?? undefined, 3)}`} /><span className="push">{reduced(ev.pr?.of, pr.length)}, n {count(ev.pr?.n)}</span></>}>
-        {(width) => <UnitCurve name={`Precision against recall of v${v.version}, average precision ${fixed(ev.pr?.average_precision ?? undefined, 3)}`} width={width} subject={{ x: pr.map((p) => p.recall), y: pr.map((p) => p.precision) }} level={prevalence !== undefined ? { value: prevalence, label: `${v.signature?.positive || v.signature?.label} ${percent(prevalence, 0)}` } : undefined} xLabel="recall" />}
-      </Figure>
-      <Figure className="s4" title="Calibration" name="Calibration" sub="actual share" pad="0 12px 4px" twin={{ head: ['Predicted', 'Actual', 'Low', 'High', 'n'], rows: bins.map((b) => [fixed(b.predicted, 4), fixed(b.actual, 4), fixed(b.lo, 4), fixed(b.hi, 4), count(b.n)]) }} foot={<><Legend role="subject" label={`v${v.version}, ${bins.length} bins`} /><span className="push">error {fixed(ev.calibration?.error, 3)}, n {count(ev.calibration?.n)}</span></>}>
-        {(width) => <CalibrationPlot name={`Calibration of v${v.version}: predicted against actual in ${bins.length} bins`} width={width} subject={bins} />}
-      </Figure>
+      {ev.roc && (
+        <Figure className="s4" title="ROC" name="ROC curve" sub="true positive rate" pad="0 12px 4px" twin={{ head: ['False positive rate', 'True positive rate', 'Threshold'], rows: roc.map((p) => [fixed(p.fpr, 4), fixed(p.tpr, 4), fixed(p.threshold, 4)]) }} foot={<><Legend role="subject" label={`v${v.version} ${fixed(ev.roc.auc ?? undefined, 3)}`} /><span className="push">{reduced(ev.roc.of, roc.length)}, n {count(ev.roc.n)}</span></>}>
+          {(width) => <UnitCurve name={`ROC curve of v${v.version}, area ${fixed(ev.roc?.auc ?? undefined, 3)}`} width={width} subject={{ x: roc.map((p) => p.fpr), y: roc.map((p) => p.tpr) }} mark={rocMark} diagonal xLabel="false positive rate" />}
+        </Figure>
+      )}
+      {ev.pr && (
+        <Figure className="s4" title="Precision, recall" name="Precision and recall" sub="precision" pad="0 12px 4px" twin={{ head: ['Recall', 'Precision', 'Threshold'], rows: pr.map((p) => [fixed(p.recall, 4), fixed(p.precision, 4), fixed(p.threshold, 4)]) }} foot={<><Legend role="subject" label={`v${v.version} ${fixed(ev.pr.average_precision ?? undefined, 3)}`} /><span className="push">{reduced(ev.pr.of, pr.length)}, n {count(ev.pr.n)}</span></>}>
+          {(width) => <UnitCurve name={`Precision against recall of v${v.version}, average precision ${fixed(ev.pr?.average_precision ?? undefined, 3)}`} width={width} subject={{ x: pr.map((p) => p.recall), y: pr.map((p) => p.precision) }} level={prevalence !== undefined ? { value: prevalence, label: `${yes} ${percent(prevalence, 0)}` } : undefined} mark={prMark} xLabel="recall" />}
+        </Figure>
+      )}
+      {ev.calibration && (
+        <Figure className={classes ? 's12' : 's4'} title="Calibration" name="Calibration" sub={classes ? 'how often the likeliest class is right, by how likely it is' : 'actual share'} pad="0 12px 4px" twin={{ head: ['Predicted', 'Actual', 'Low', 'High', 'n'], rows: bins.map((b) => [fixed(b.predicted, 4), fixed(b.actual, 4), fixed(b.lo, 4), fixed(b.hi, 4), count(b.n)]) }} foot={<><Legend role="subject" label={`v${v.version}, ${bins.length} bins, 95 % band`} /><span className="push">error {fixed(ev.calibration.error, 3)}, n {count(ev.calibration.n)}</span></>}>
+          {(width) => <CalibrationPlot name={`Calibration of v${v.version}: predicted against actual in ${bins.length} bins, with 95 % bands; bars below: rows of each bin`} width={width} subject={bins} />}
+        </Figure>
+      )}
     </div>
   );
 }

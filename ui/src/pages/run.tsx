@@ -1,11 +1,14 @@
 // One run: what it is, its curves, what the machine did meanwhile, its files and what it printed.
-import { useMemo, useState } from 'react';
+import { lazy, Suspense, useMemo, useState } from 'react';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useQueryClient } from '@tanstack/react-query';
 import { post, request, seg } from '../api/client';
 import { useRead } from '../api/queries';
-import { num, useFollow, type Experiment, type TrackedRun } from '../api/tracking';
+import { num, useCurves, useFollow, type Experiment, type TrackedRun } from '../api/tracking';
 import type { Axis, CurveStyle } from '../charts/curves';
+import { useWidth } from '../charts/frame';
+import { extent } from '../charts/scale';
+import { Strip } from '../charts/strip';
 import { compact, better, count, fixed, metricName, plural } from '../format/number';
 import { ago, instant, moment, span } from '../format/time';
 import { Artifacts, Log } from '../parts/artifacts';
@@ -18,10 +21,14 @@ import { Chip, VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
 import { ChartCard } from './experiment';
 
+const Curves = lazy(() => import('../charts/curves'));
+
 const order = ['auc', 'log_loss', 'calibration_error', 'f1', 'rmse', 'mae', 'r2', 'accuracy', 'average_precision', 'brier'];
-const rank = (k: string) => (order.indexOf(k) < 0 ? order.length : order.indexOf(k));
+const rank = (k: string) => (k.startsWith('cv_') ? order.length + 1 : order.indexOf(k) < 0 ? order.length : order.indexOf(k)); // metrics of folds last
 const system = (k: string) => k.startsWith('system/');
 const hiddenTag = (k: string) => k.startsWith('mlflow.') || k.startsWith('trimtab.');
+const folded = (k: string) => k.startsWith('cv_'); // a metric of each fold, the fold being the step
+const losses = ['train_loss', 'valid_loss'];
 const tabs = ['overview', 'metrics', 'system', 'artifacts', 'logs'] as const;
 type Tab = (typeof tabs)[number];
 const tabName: Record<Tab, string> = { overview: 'Overview', metrics: 'Metrics', system: 'System', artifacts: 'Artifacts', logs: 'Logs' };
@@ -82,7 +89,7 @@ export function RunPage() {
 }
 
 function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: number }) {
-  const figures = own.filter((k) => k !== 'n');
+  const figures = own.filter((k) => k !== 'n' && !folded(k) && !losses.includes(k));
   const tags = Object.entries(r.tags ?? {});
   const parent = r.tags?.['mlflow.parentRunId'];
   const note = r.tags?.['mlflow.note.content'];
@@ -100,6 +107,8 @@ function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: numb
             </>
           )}
         </Panel>
+        <Folds run={r} keys={own.filter(folded)} />
+        {losses.some((k) => own.includes(k)) && <Panel title="Loss" sub="of each round" tools={r.project && r.version ? <Link className="link" to="/runs/$id/$tab" params={{ id: r.id, tab: 'artifacts' }} search={{ file: 'importance.json' } as never}>Importance</Link> : undefined}><div className="body"><LossCard run={r} keys={losses.filter((k) => own.includes(k))} style={plain} onRange={() => undefined} /></div></Panel>}
         <Panel title="Parameters" sub={plural(Object.keys(r.params ?? {}).length, 'parameter')}>
           {Object.keys(r.params ?? {}).length === 0 ? <p className="body third">None was logged.</p> : <Table label="Parameters" density="dense" rows={Object.entries(r.params).sort()} keyOf={([k]) => k} columns={[{ key: 'k', head: 'Name', cell: ([k]) => <span className="mono">{k}</span>, sort: ([k]) => k, first: 'ascending' }, { key: 'v', head: 'Value', cell: ([, v]) => <span className="mono wrapped long">{v}</span> }]} />}
         </Panel>
@@ -125,6 +134,53 @@ function Overview({ run: r, own, n }: { run: TrackedRun; own: string[]; n?: numb
         <Panel title="Tags" sub={plural(tags.filter(([k]) => !hiddenTag(k)).length, 'tag')}><Tags run={r} /></Panel>
       </div>
     </div>
+  );
+}
+
+const plain: CurveStyle = { axis: 'step', log: false, smooth: 0 };
+
+/** The losses of training and of rows held out of it on one chart, so that it is seen where they part. */
+function LossCard({ run: r, keys, style, range, onRange }: { run: TrackedRun; keys: string[]; style: CurveStyle; range?: [number, number]; onRange: (r: [number, number] | undefined) => void }) {
+  const [frame, width] = useWidth(360);
+  const answer = useCurves({ runs: [r.id], keys, axis: style.axis, from: range?.[0], to: range?.[1], buckets: 320 });
+  const curves = (answer.data?.series ?? []).map((c) => ({ ...c, run: c.key }));
+  return (
+    <section className="card" aria-label={keys.join(' and ')}>
+      <header>
+        <h3 className="clip">{keys.length > 1 ? 'loss' : keys[0]}</h3>
+        {keys.map((k, i) => <span key={k} className="legend"><svg width="16" height="10" aria-hidden="true"><path d="M0 5h16" stroke={`var(--c${i + 1})`} strokeWidth="2" /></svg>{k}</span>)}
+      </header>
+      <div ref={frame} style={{ minHeight: 220 }}>
+        {answer.error ? <Failure error={answer.error} what="The curves cannot be shown" retry={() => void answer.refetch()} /> : !answer.data ? <Loading rows={6} /> : (
+          <Suspense fallback={<Loading rows={6} />}>
+            <Curves name={`${keys.join(' and ')} by ${style.axis}`} curves={curves} style={style} nameOf={(k) => k} indexOf={(k) => keys.indexOf(k)} width={width} sync="experiment" range={range} onRange={onRange} />
+          </Suspense>
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** The metrics of a cross-validation: a dot per fold. */
+function Folds({ run: r, keys }: { run: TrackedRun; keys: string[] }) {
+  const answer = useCurves({ runs: [r.id], keys, axis: 'step', buckets: 320 });
+  const rows = (answer.data?.series ?? []).map((c) => ({ key: c.key, values: c.y.map((v) => num(v)).filter((v) => Number.isFinite(v)) })).filter((c) => c.values.length > 0 && c.key !== 'cv_n').sort((a, b) => rank(a.key.slice(3)) - rank(b.key.slice(3)) || a.key.localeCompare(b.key));
+  if (rows.length === 0) return null;
+  const mean = (v: number[]) => v.reduce((a, b) => a + b, 0) / v.length;
+  const sd = (v: number[]) => (v.length < 2 ? 0 : Math.sqrt(v.reduce((a, b) => a + (b - mean(v)) ** 2, 0) / (v.length - 1)));
+  return (
+    <Panel title="Folds" sub={`a dot per fold, ${plural(rows[0]?.values.length ?? 0, 'fold')}`} tools={<Link className="link" to="/runs/$id/$tab" params={{ id: r.id, tab: 'artifacts' }} search={{ file: 'folds.json' } as never}>Fold of every row</Link>} foot={<span>bar: mean and one standard deviation</span>}>
+      <Table
+        label="Folds" density="dense" rows={rows} keyOf={(c) => c.key} page={8}
+        columns={[
+          { key: 'm', head: 'Metric', cell: (c) => metricName(c.key.slice(3)) },
+          { key: 'd', head: 'Folds', cell: (c) => <Strip label={`${metricName(c.key.slice(3))}: ${c.values.map((v) => fixed(v, 3)).join(', ')}`} values={c.values} mean={mean(c.values)} sd={sd(c.values)} /> },
+          { key: 'a', head: 'Mean', right: true, cell: (c) => <span className="strong">{fixed(mean(c.values), 3)}</span> },
+          { key: 's', head: 'Spread', right: true, cell: (c) => `± ${fixed(sd(c.values), 3)}` },
+          { key: 'r', head: 'Least to greatest', cell: (c) => { const e = extent(c.values); return <span className="interval">{e ? `${fixed(e[0], 3)} to ${fixed(e[1], 3)}` : '–'}</span>; } },
+        ]}
+      />
+    </Panel>
   );
 }
 
@@ -192,6 +248,7 @@ function Charts({ run: r, keys, empty }: { run: TrackedRun; keys: string[]; empt
   const style: CurveStyle = { axis: state.axis ?? 'step', log: !!state.log, smooth: state.smooth ?? 0 };
   const needle = (state.match ?? '').toLowerCase();
   const shown = useMemo(() => keys.filter((k) => k.toLowerCase().includes(needle)), [keys, needle]);
+  const pair = losses.filter((k) => shown.includes(k));
   return (
     <Panel
       label="Charts"
@@ -206,7 +263,7 @@ function Charts({ run: r, keys, empty }: { run: TrackedRun; keys: string[]; empt
         <span className="push row small">every point: {(['csv', 'arrow', 'parquet'] as const).map((f) => <a key={f} className="link" href={`/api/v1/runs/${seg(r.id)}/metrics/export?format=${f}`}>{f}</a>)}</span>
       </div>
       {shown.length === 0 ? <Empty title={keys.length ? 'No chart matches' : empty}>{keys.length ? undefined : 'Log a metric with a step and it is drawn here while the run goes on.'}</Empty> : (
-        <div className="charts">{shown.map((k) => <ChartCard key={k} metric={k} runs={[r.id]} style={style} range={range} onRange={setRange} nameOf={() => r.name} indexOf={() => 0} />)}</div>
+        <div className="charts">{pair.length > 1 && <LossCard run={r} keys={pair} style={style} range={range} onRange={setRange} />}{shown.filter((k) => pair.length < 2 || !pair.includes(k)).map((k) => <ChartCard key={k} metric={k} runs={[r.id]} style={style} range={range} onRange={setRange} nameOf={() => r.name} indexOf={() => 0} />)}</div>
       )}
     </Panel>
   );

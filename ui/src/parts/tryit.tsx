@@ -64,58 +64,71 @@ export function rowOf(inputs: SignatureInput[], form: Record<string, string>): {
   return { row, wrong };
 }
 
-export function TryIt({ deployment, version, reference }: { deployment: Deployment; version: ModelVersion; reference?: ReferenceFile }) {
+/** The inputs that the model reads, or derives what it reads from. */
+function read(version: ModelVersion): SignatureInput[] {
+  return (version.signature?.inputs ?? []).filter((i) => i.role === 'feature' || version.signature?.derived?.some((d) => d.from.includes(i.name)));
+}
+
+/** The inputs of a version as a form, one field each; submitting hands over the row that it stands for. */
+export function RowForm({ version, reference, act, acting, pending, problem, onRow, onChange }: { version: ModelVersion; reference?: ReferenceFile; act: string; acting: string; pending: boolean; problem?: Error | null; onRow: (row: Record<string, unknown>) => void; onChange?: (row: Record<string, unknown>) => void }) {
   const { now } = useProject();
-  const signature = version.signature;
-  const inputs = useMemo(() => (signature?.inputs ?? []).filter((i) => i.role === 'feature' || signature?.derived?.some((d) => d.from.includes(i.name))), [signature]);
+  const inputs = useMemo(() => read(version), [version]);
   const [form, setForm] = useState(() => defaults(version, reference, now()));
-  const predict = useAct<{ rows: Record<string, unknown>[] }, PredictAnswer>(`deployments/${seg(deployment.name)}/predict`);
   const { row, wrong } = rowOf(inputs, form);
   const groups = useMemo(() => {
     const own = inputs.filter((i) => !i.view);
     const views = [...new Set(inputs.map((i) => i.view).filter((v): v is string => !!v))];
     return [{ view: '', inputs: own }, ...views.map((view) => ({ view, inputs: inputs.filter((i) => i.view === view) }))].filter((g) => g.inputs.length);
   }, [inputs]);
-  const answer = predict.data?.predictions?.[0];
-  const problem = predict.error instanceof ApiError ? predict.error.problem : undefined;
-  const named = inputs.find((i) => problem && new RegExp(`\\b${i.name}\\b`).test(problem.detail ?? ''))?.name;
-
-  const submit = () => {
-    if (Object.keys(wrong).length === 0) predict.mutate({ rows: [row] });
+  const detail = problem instanceof ApiError ? problem.problem.detail : undefined;
+  const named = inputs.find((i) => detail && new RegExp(`\\b${i.name}\\b`).test(detail))?.name;
+  const set = (next: Record<string, string>) => {
+    setForm(next);
+    onChange?.(rowOf(inputs, next).row);
   };
+  return (
+    <form
+      className="body" style={{ display: 'grid', gap: 12 }}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (Object.keys(wrong).length === 0) onRow(row);
+      }}
+    >
+      {groups.map((group) => (
+        <div key={group.view} role="group" aria-label={group.view || 'Inputs'}>
+          {group.view && (
+            <div className="row small third" style={{ marginBottom: 8 }}>
+              <Icon name="features" />
+              <span><span className="mono">{group.view}</span>, joined, sent along</span>
+            </div>
+          )}
+          <div className="fields">
+            {group.inputs.map((input) => (
+              <Field key={input.name} input={input} value={form[input.name] ?? ''} error={wrong[input.name] ?? (named === input.name ? detail : undefined)} onChange={(v) => set({ ...form, [input.name]: v })} />
+            ))}
+          </div>
+        </div>
+      ))}
+      <div className="row">
+        <button type="submit" className="btn" disabled={pending || Object.keys(wrong).length > 0}>{pending ? acting : act}</button>
+        <button type="button" className="btn quiet" onClick={() => set(defaults(version, reference, now()))}>Reset</button>
+      </div>
+    </form>
+  );
+}
+
+export function TryIt({ deployment, version, reference }: { deployment: Deployment; version: ModelVersion; reference?: ReferenceFile }) {
+  const { now } = useProject();
+  const [row, setRow] = useState(() => rowOf(read(version), defaults(version, reference, now())).row);
+  const predict = useAct<{ rows: Record<string, unknown>[] }, PredictAnswer>(`deployments/${seg(deployment.name)}/predict`);
+  const answer = predict.data?.predictions?.[0];
   return (
     <Panel
       title="Try it" sub="form made from the signature"
       tools={<Command label="curl" show={{ cli: `echo '${JSON.stringify({ rows: [row] }).replace(/'/g, `'\\''`)}' | trimtab api deployments/${deployment.name}/predict --input -`, api: `deployments/${deployment.name}/predict`, body: { rows: [row] } }} />}
       foot={<span>An empty field is sent as missing. The answer is logged like any other.</span>}
     >
-      <form
-        className="body" style={{ display: 'grid', gap: 12 }}
-        onSubmit={(event) => {
-          event.preventDefault();
-          submit();
-        }}
-      >
-        {groups.map((group) => (
-          <div key={group.view} role="group" aria-label={group.view || 'Inputs'}>
-            {group.view && (
-              <div className="row small third" style={{ marginBottom: 8 }}>
-                <Icon name="features" />
-                <span><span className="mono">{group.view}</span>, joined, sent along</span>
-              </div>
-            )}
-            <div className="fields">
-              {group.inputs.map((input) => (
-                <Field key={input.name} input={input} value={form[input.name] ?? ''} error={wrong[input.name] ?? (named === input.name ? problem?.detail : undefined)} onChange={(v) => setForm((f) => ({ ...f, [input.name]: v }))} />
-              ))}
-            </div>
-          </div>
-        ))}
-        <div className="row">
-          <button type="submit" className="btn" disabled={predict.isPending || Object.keys(wrong).length > 0}>{predict.isPending ? 'Asking' : 'Predict'}</button>
-          <button type="button" className="btn quiet" onClick={() => setForm(defaults(version, reference, now()))}>Reset</button>
-        </div>
-      </form>
+      <RowForm version={version} reference={reference} act="Predict" acting="Asking" pending={predict.isPending} problem={predict.error} onRow={(sent) => predict.mutate({ rows: [sent] })} onChange={setRow} />
       {predict.error && <Failure error={predict.error} what="No prediction" />}
       {answer && (
         <div className="body" aria-live="polite" style={{ borderTop: '1px solid var(--line)', paddingTop: 12 }}>
