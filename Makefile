@@ -63,6 +63,7 @@ test-go: python mlflow-clients postgres
 
 test-race:
 	$(GO) test -race -timeout 20m $(RACE)
+	$(GO) test -race -timeout 20m -run 'SameB' ./engine/learn ./engine/learn/forest ./engine/explain
 
 test-ui: $(CACHE)/ui.installed
 	npm --prefix ui test

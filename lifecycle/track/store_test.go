@@ -416,8 +416,9 @@ func TestRunsOfOlderVersionsAreTakenOver(t *testing.T) {
 				r.ArtifactURI != "mlflow-artifacts:/"+r.ExperimentID+"/"+id+"/artifacts" || r.Tags["mlflow.runName"] != "run-1" || r.StartedAt.Unix() != 1767323045 {
 				t.Errorf("%+v", r)
 			}
-			if r.Metrics["train_loss"] != 0.25 { // from whichever server's points
-				t.Errorf("%+v", r.Metrics)
+			// The points are with the server that took the run over; the other one may have read the run before.
+			if other := worlds[1].get(t, id); r.Metrics["train_loss"] != 0.25 && other.Metrics["train_loss"] != 0.25 {
+				t.Errorf("%+v, %+v", r.Metrics, other.Metrics)
 			}
 		}
 		e := got(worlds[1].ExperimentByName(ctx, "flights"))(t)
