@@ -209,7 +209,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterCurves(p.router, runs)
 	native.RegisterArtifacts(p.router, runs, runs.Artifacts)
 	native.RegisterCollect(p.router, collector, runs)
-	native.RegisterImport(p.router, runs)
+	native.RegisterImport(p.router, runs, models)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
 	native.RegisterExplanations(p.router, serving, models)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))

@@ -389,7 +389,10 @@ func (o *out) version(v *registry.Version) {
 	o.text("version", strconv.Itoa(v.Version))
 	o.millis("creation_timestamp", v.CreatedAt)
 	o.millis("last_updated_timestamp", v.UpdatedAt)
-	if name, ok := strings.CutPrefix(v.Actor, "user:"); ok { // somebody who gave a name
+	switch name, ok := strings.CutPrefix(v.Actor, "user:"); {
+	case v.Imported != nil:
+		o.optional("user_id", v.Imported.User)
+	case ok: // somebody who gave a name
 		o.text("user_id", name)
 	}
 	o.text("current_stage", v.Stage)

@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -39,10 +42,7 @@ func OpenDatabase(ctx context.Context, source, artifacts string) (_ *Database, e
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 		config.RuntimeParams["application_name"] = "trimtab"
 		d.db = stdlib.OpenDB(*config)
-		d.address = fmt.Sprintf("postgresql://%s:%d/%s", config.Host, config.Port, config.Database)
-		if schema := config.RuntimeParams["search_path"]; schema != "" {
-			d.address += "?search_path=" + schema
-		}
+		d.address = postgresAddress(config)
 	} else {
 		path := strings.TrimPrefix(source, "sqlite:///")
 		if path, err = filepath.Abs(path); err != nil {
@@ -71,6 +71,31 @@ func OpenDatabase(ctx context.Context, source, artifacts string) (_ *Database, e
 		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
+}
+
+// schemaOption is how libpq is told of a schema: by a flag of the server.
+var schemaOption = regexp.MustCompile(`(?:^|\s)(?:-c\s*|--)search_path=(\S+)`)
+
+// postgresAddress names a database without user and password, and in the same way however its schema was given.
+func postgresAddress(c *pgx.ConnConfig) string {
+	u := url.URL{Scheme: "postgresql", Path: "/" + c.Database}
+	query := url.Values{}
+	port := strconv.Itoa(int(c.Port))
+	if strings.HasPrefix(c.Host, "/") { // a socket
+		query.Set("host", c.Host)
+		query.Set("port", port)
+	} else {
+		u.Host = net.JoinHostPort(c.Host, port)
+	}
+	schema := c.RuntimeParams["search_path"]
+	if found := schemaOption.FindStringSubmatch(c.RuntimeParams["options"]); found != nil && schema == "" {
+		schema = found[1]
+	}
+	if schema != "" {
+		query.Set("search_path", schema)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
 }
 
 // behind sets where mlflow-artifacts: leads to.

@@ -86,14 +86,22 @@ func (c *copier) model(ctx context.Context, m, had *Model, jobs []*work) error {
 		c.report.Taken.Models++
 	}
 	there := map[int]bool{}
+	end := Model{Name: m.Name}
+	touched := had == nil || m.UpdatedAt > had.UpdatedAt || !holds(had.Tags, out.Tags)
 	for i := range versions {
-		ok, err := c.version(ctx, &out, &versions[i], mine[versions[i].Number], last, jobs)
+		v := &versions[i]
+		ok, changed, err := c.version(ctx, &out, v, mine[v.Number], last, jobs)
 		if err != nil {
-			return fmt.Errorf("version %d: %w", versions[i].Number, err)
+			return fmt.Errorf("version %d: %w", v.Number, err)
 		}
 		if ok {
-			there[versions[i].Number] = true
-			last = max(last, versions[i].Number)
+			there[v.Number] = true
+			last = max(last, v.Number)
+			// One that was dated otherwise came in a transfer that ended early.
+			if old := mine[v.Number]; changed || v.CreatedAt != 0 && old.CreatedAt != v.CreatedAt || old.User != v.User {
+				end.Versions = append(end.Versions, *v)
+				touched = touched || changed
+			}
 		}
 		c.step(1, m.Name)
 	}
@@ -112,9 +120,26 @@ func (c *copier) model(ctx context.Context, m, had *Model, jobs []*work) error {
 			if err := c.to.SetAlias(ctx, m.Name, alias, number); err != nil {
 				return fmt.Errorf("alias %s: %w", alias, err)
 			}
+			touched = true
 		}
 	}
-	return nil
+	if out.Tags[TagFrom] != "" && (touched || had.CreatedAt != m.CreatedAt) {
+		end.CreatedAt, end.UpdatedAt = m.CreatedAt, m.UpdatedAt
+	}
+	if c.DryRun || end.CreatedAt == 0 && len(end.Versions) == 0 {
+		return nil
+	}
+	return c.to.EndModel(ctx, &end)
+}
+
+// holds tells that tags are among others.
+func holds(had, tags map[string]string) bool {
+	for key, value := range tags {
+		if old, ok := had[key]; !ok || old != value {
+			return false
+		}
+	}
+	return true
 }
 
 func versionID(model string, number int) string { return model + "/" + strconv.Itoa(number) }
@@ -137,8 +162,8 @@ func loggedModelOf(v *Version) string {
 	return ""
 }
 
-// version moves one; false says that the sink does not have it.
-func (c *copier) version(ctx context.Context, m *Model, v, had *Version, last int, jobs []*work) (bool, error) {
+// version moves one: whether the sink has it now, and whether it was made or changed.
+func (c *copier) version(ctx context.Context, m *Model, v, had *Version, last int, jobs []*work) (there, changed bool, err error) {
 	name := fmt.Sprintf("%s v%d", m.Name, v.Number)
 	digest := digestVersion(v)
 	out := *v
@@ -147,20 +172,20 @@ func (c *copier) version(ctx context.Context, m *Model, v, had *Version, last in
 	switch {
 	case had != nil && (had.Tags[TagID] == "" || had.Tags[TagFrom] != c.from.Address() && had.Run != c.runs[v.Run].ID):
 		c.leave(Left{"version", name, 1, "the target has a version of this number that came from somewhere else"})
-		return false, nil
+		return false, false, nil
 	case had != nil && had.Tags[TagDigest] == digest && sameStage(had.Stage, v.Stage):
 		c.report.Present.Versions++
-		return true, nil
+		return true, false, nil
 	case had == nil && v.Number <= last:
 		c.leave(Left{"version", name, 1, "the target has used this number already"})
-		return false, nil
+		return false, false, nil
 	}
 	c.report.Taken.Versions++
 	if c.DryRun {
-		return true, nil
+		return true, true, nil
 	}
 	if had != nil {
-		return true, c.to.ChangeVersion(ctx, m, &out, had)
+		return true, true, c.to.ChangeVersion(ctx, m, &out, had)
 	}
 	why, err := c.place(ctx, m, v, &out, jobs)
 	if err == nil && why == "" {
@@ -173,9 +198,9 @@ func (c *copier) version(ctx context.Context, m *Model, v, had *Version, last in
 		if why != "" {
 			c.leave(Left{"version", name, 1, why})
 		}
-		return false, err
+		return false, false, err
 	}
-	return true, nil
+	return true, true, nil
 }
 
 func sameStage(a, b string) bool {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -37,6 +38,7 @@ type Server struct {
 	http    *http.Client
 	places  *Places
 	retries int
+	touched sync.Map // ids of experiments that were written to, and whether their times have to be set again
 }
 
 // NewServer is an MLflow server. MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME with MLFLOW_TRACKING_PASSWORD, or a user in the

@@ -196,7 +196,7 @@ type Sink interface {
 	Experiment(ctx context.Context, from string, e *Experiment, foreign bool) (id string, err error)
 	// FindExperiment is Experiment without making anything; "" when there is none.
 	FindExperiment(ctx context.Context, from string, e *Experiment) (id string, err error)
-	// EndExperiment gives it the stage of e.
+	// EndExperiment gives it the stage of e, and its times where the sink can.
 	EndExperiment(ctx context.Context, id string, e *Experiment) error
 	// KnownRuns are the runs in an experiment that were taken before, by the ids of the source.
 	KnownRuns(ctx context.Context, experiment string) (map[string]Known, error)
@@ -219,6 +219,9 @@ type Sink interface {
 	ChangeVersion(ctx context.Context, m *Model, v, had *Version) error
 	DeleteVersion(ctx context.Context, model string, number int) error
 	SetAlias(ctx context.Context, model, alias string, version int) error
+	// EndModel gives a model and the versions in it their times and users where the sink can, after all else. What comes from
+	// somewhere else is not in it, nor are versions that did not change; a model that did not has the time 0.
+	EndModel(ctx context.Context, m *Model) error
 	Close() error
 }
 

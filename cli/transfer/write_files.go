@@ -530,3 +530,6 @@ func (f *Folder) DeleteVersion(_ context.Context, model string, number int) erro
 func (f *Folder) SetAlias(_ context.Context, model, alias string, version int) error {
 	return f.put(path.Join(registryDir, model, "aliases", alias), []byte(strconv.Itoa(version)))
 }
+
+// EndModel has nothing to do: times and users were written with the rest.
+func (f *Folder) EndModel(context.Context, *Model) error { return nil }

@@ -65,14 +65,21 @@ func (s *Server) Experiment(ctx context.Context, from string, e *Experiment, for
 		if err := s.call(ctx, http.MethodPost, "experiments/create", in, &answer); err != nil {
 			return "", err
 		}
+		s.touched.Store(answer.ID, true)
 		return answer.ID, nil
 	}
+	imported := tags[TagFrom] != ""
+	if imported && found.CreatedAt != e.CreatedAt { // of a transfer that ended early
+		s.touched.Store(found.ID, true)
+	}
 	if found.Stage == deleted {
+		s.touched.Store(found.ID, imported)
 		if err := s.call(ctx, http.MethodPost, "experiments/restore", map[string]any{"experiment_id": found.ID}, nil); err != nil {
 			return "", err
 		}
 	}
 	if found.Name != e.Name {
+		s.touched.Store(found.ID, imported)
 		if err := s.call(ctx, http.MethodPost, "experiments/update", map[string]any{"experiment_id": found.ID, "new_name": e.Name}, nil); err != nil {
 			return "", err
 		}
@@ -81,6 +88,7 @@ func (s *Server) Experiment(ctx context.Context, from string, e *Experiment, for
 		if had, ok := found.Tags[t.Key]; ok && had == t.Value {
 			continue
 		}
+		s.touched.Store(found.ID, imported)
 		if err := s.call(ctx, http.MethodPost, "experiments/set-experiment-tag", map[string]any{"experiment_id": found.ID, "key": t.Key, "value": t.Value}, nil); err != nil {
 			return "", err
 		}
@@ -88,12 +96,31 @@ func (s *Server) Experiment(ctx context.Context, from string, e *Experiment, for
 	return found.ID, nil
 }
 
-// EndExperiment deletes it when it is deleted in the source.
+// EndExperiment deletes it when it is deleted in the source. Then it gets its own times, on Trimtab and unless its user made it.
 func (s *Server) EndExperiment(ctx context.Context, id string, e *Experiment) error {
-	if e.Stage != deleted {
+	if e.Stage == deleted {
+		if err := s.call(ctx, http.MethodPost, "experiments/delete", map[string]any{"experiment_id": id}, nil); err != nil {
+			return err
+		}
+	}
+	if date, _ := s.touched.LoadAndDelete(id); date != true || !s.native || e.CreatedAt == 0 {
 		return nil
 	}
-	return s.call(ctx, http.MethodPost, "experiments/delete", map[string]any{"experiment_id": id}, nil)
+	in := past(e.CreatedAt, e.UpdatedAt)
+	in["id"] = id
+	return s.call(ctx, http.MethodPost, "/api/v1/import/experiments", in, nil)
+}
+
+// past is when something was made and last changed; what is unknown is left out.
+func past(created, updated int64) map[string]any {
+	in := map[string]any{}
+	if created != 0 {
+		in["created_at"] = moment(created)
+	}
+	if updated != 0 && created != 0 {
+		in["updated_at"] = moment(updated)
+	}
+	return in
 }
 
 // KnownRuns are those with our mark, by the id they had; on Trimtab all, as a run keeps its id.
@@ -414,4 +441,32 @@ func (s *Server) ChangeVersion(ctx context.Context, m *Model, v, had *Version) e
 // SetAlias points an alias at a version.
 func (s *Server) SetAlias(ctx context.Context, model, alias string, version int) error {
 	return s.call(ctx, http.MethodPost, "registered-models/alias", map[string]any{"name": model, "alias": alias, "version": strconv.Itoa(version)}, nil)
+}
+
+// EndModel dates a model and versions of it, on Trimtab: other servers have no request for that.
+func (s *Server) EndModel(ctx context.Context, m *Model) error {
+	if !s.native {
+		return nil
+	}
+	send := func(in map[string]any) error {
+		in["name"] = m.Name
+		return s.call(ctx, http.MethodPost, "/api/v1/import/models", in, nil)
+	}
+	for batch := range slices.Chunk(m.Versions, page) {
+		versions := make([]map[string]any, len(batch))
+		for i, v := range batch {
+			versions[i] = past(v.CreatedAt, v.UpdatedAt)
+			versions[i]["version"] = v.Number
+			if v.User != "" {
+				versions[i]["user"] = v.User
+			}
+		}
+		if err := send(map[string]any{"versions": versions}); err != nil {
+			return err
+		}
+	}
+	if m.CreatedAt == 0 {
+		return nil
+	}
+	return send(past(m.CreatedAt, m.UpdatedAt))
 }

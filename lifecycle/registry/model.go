@@ -89,6 +89,16 @@ type Version struct {
 	Location string `json:"location,omitempty"`
 	RunLink  string `json:"run_link,omitempty"`
 	ModelID  string `json:"model_id,omitempty"` // the logged model that was registered
+
+	// Imported is set when the version came from another registry: CreatedAt and UpdatedAt are then what they were there.
+	Imported *Imported `json:"imported,omitempty"`
+}
+
+// Imported is how a version came here, and whose it was there.
+type Imported struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`             // the actor of the import
+	User string    `json:"user,omitempty"` // who made the version, as the other registry has it
 }
 
 // Training is which rows went where. Refit says that the released fit saw the held-out rows too, after they had judged it.

@@ -375,3 +375,60 @@ func TestSearch(t *testing.T) {
 		}
 	})
 }
+
+func TestImportedThingsKeepTheirPast(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, w *world) {
+		mark := []track.Tag{{Key: track.TagImported, Value: "http://old"}}
+		w.model(t, ctx, "ours", 1)
+		_, err := w.CreateModel(ctx, registry.NewModel{Name: "theirs", Tags: mark})
+		must(t, err)
+		_, err = w.CreateVersion(ctx, registry.NewVersion{Model: "theirs", Source: "s3://b/1", Tags: mark})
+		must(t, err)
+		_, err = w.CreateVersion(ctx, registry.NewVersion{Model: "theirs", Source: "s3://b/2"})
+		must(t, err)
+		created, updated := time.Date(2021, 3, 4, 5, 6, 7, 8_000_000, time.UTC), time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)
+		importer := govern.WithActor(ctx, "user:carol")
+		past := registry.PastVersion{Version: 1, CreatedAt: created, UpdatedAt: updated, User: "alice"}
+		before, err := w.Get(ctx, "theirs", 1)
+		must(t, err)
+		for range 2 { // again is the same
+			m, err := w.SetPast(importer, "theirs", registry.Past{CreatedAt: created, UpdatedAt: updated, Versions: []registry.PastVersion{past}})
+			must(t, err)
+			if !m.CreatedAt.Equal(created) || !m.UpdatedAt.Equal(updated) {
+				t.Errorf("model from %v to %v", m.CreatedAt, m.UpdatedAt)
+			}
+			v, err := w.Get(ctx, "theirs", 1)
+			must(t, err)
+			if !v.CreatedAt.Equal(created) || !v.UpdatedAt.Equal(updated) || v.Actor != before.Actor {
+				t.Errorf("version %+v", v)
+			}
+			if diff := cmp.Diff(&registry.Imported{At: before.CreatedAt, By: before.Actor, User: "alice"}, v.Imported); diff != "" {
+				t.Error(diff)
+			}
+		}
+		// What people do afterwards is of now.
+		must(t, w.SetVersionTag(ctx, "theirs", 1, track.Tag{Key: "k", Value: "v"}))
+		v, err := w.Get(ctx, "theirs", 1)
+		must(t, err)
+		if !v.CreatedAt.Equal(created) || !v.UpdatedAt.After(before.UpdatedAt) || v.Imported.User != "alice" {
+			t.Errorf("changed %+v", v)
+		}
+
+		for name, refused := range map[string]struct {
+			model string
+			past  registry.Past
+			code  fault.Code
+			part  string
+		}{
+			"a model of ours":       {"ours", registry.Past{CreatedAt: created}, fault.Conflict, "was made here"},
+			"a version of ours":     {"theirs", registry.Past{Versions: []registry.PastVersion{{Version: 2, CreatedAt: created}}}, fault.Conflict, "theirs v2 was made here"},
+			"no such version":       {"theirs", registry.Past{Versions: []registry.PastVersion{{Version: 9}}}, fault.NotFound, "version=9"},
+			"no such model":         {"zz", registry.Past{CreatedAt: created}, fault.NotFound, "zz"},
+			"a year of five digits": {"theirs", registry.Past{CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, fault.Invalid, "years 1 to 9999"},
+			"a long user":           {"theirs", registry.Past{Versions: []registry.PastVersion{{Version: 1, User: strings.Repeat("u", 257)}}}, fault.Invalid, "more than 256"},
+		} {
+			_, err := w.SetPast(ctx, refused.model, refused.past)
+			t.Run(name, func(t *testing.T) { refuses(t, err, refused.code, refused.part) })
+		}
+	})
+}

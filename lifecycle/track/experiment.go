@@ -19,6 +19,9 @@ import (
 // DefaultExperiment is the id of the experiment that is always there.
 const DefaultExperiment = "0"
 
+// TagImported is on what came from another store, and names that store.
+const TagImported = "trimtab.imported.from"
+
 // scheme is of URIs in our own store; what follows it is the path of an artifact.
 const scheme = "mlflow-artifacts:/"
 
@@ -347,6 +350,46 @@ func (s *Service) RestoreExperiment(ctx context.Context, id string) error {
 		c.OnCommit(func() { s.states.outdate(func(st *state) bool { return st.experiment == n }) })
 		return s.events.Append(ctx, c.Tx, govern.Event{Kind: "experiment.restored", Subject: "experiment/" + e.ID, Message: "experiment " + e.Name + " was restored"})
 	})
+}
+
+// SetExperimentPast gives an imported experiment the times that it had where it came from; a zero updated is created. One that carries no
+// TagImported is refused. The event keeps who imported it and when.
+func (s *Service) SetExperimentPast(ctx context.Context, id string, created, updated time.Time) (*Experiment, error) {
+	n, err := parseExperiment(id)
+	if err != nil {
+		return nil, err
+	}
+	if updated.IsZero() {
+		updated = created
+	}
+	if err := checkTime("created_at", &created); err != nil {
+		return nil, err
+	}
+	if err := checkTime("updated_at", &updated); err != nil {
+		return nil, err
+	}
+	created, updated = created.UTC().Truncate(time.Microsecond), updated.UTC().Truncate(time.Microsecond)
+	err = s.writer.do(ctx, func(c *change) error {
+		e, err := experiment(ctx, c.Tx, n)
+		if err != nil {
+			return err
+		}
+		from := e.Tags[TagImported]
+		if from == "" {
+			return fault.New(fault.Conflict, "experiment %s was made here: its times stay", e.Name)
+		}
+		if _, err := c.ExecContext(ctx, `UPDATE experiments SET created_at = $1, updated_at = $2 WHERE workspace_id = 'default' AND id = $3`,
+			created.UnixMicro(), updated.UnixMicro(), n); err != nil {
+			return fmt.Errorf("date experiment %s: %w", id, err)
+		}
+		return s.events.Append(ctx, c.Tx, govern.Event{Kind: "experiment.imported", Subject: "experiment/" + e.ID, Message: "experiment " + e.Name + " was imported from " + from,
+			Data: map[string]any{"from": from, "created_at": created, "updated_at": updated}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.watchers.tell(Change{Experiment: strconv.FormatInt(n, 10), What: ChangeUpdated})
+	return s.Experiment(ctx, id)
 }
 
 // SetExperimentTag sets or replaces a tag.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -207,6 +208,27 @@ func TestDatasetsOfRuns(t *testing.T) {
 			"'source' exceeds the maximum length of 65535":         {Name: "x", Digest: "x", Source: strings.Repeat("x", 65536)},
 		} {
 			refuses(t, w.LogInputs(ctx, one.ID, []track.DatasetInput{{Dataset: d}}, nil), fault.Invalid, want)
+		}
+	})
+}
+
+func TestImportedExperimentsKeepTheirTimes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		created, updated := time.Date(2021, 3, 4, 5, 6, 7, 8_000_000, time.UTC), time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)
+		ours, theirs := w.experiment(t, "ours"), w.experiment(t, "theirs", track.Tag{Key: track.TagImported, Value: "http://old"})
+		_, err := w.SetExperimentPast(ctx, ours, created, updated)
+		refuses(t, err, fault.Conflict, "experiment ours was made here: its times stay")
+		_, err = w.SetExperimentPast(ctx, "99", created, updated)
+		refuses(t, err, fault.NotFound, "No Experiment with id=99 exists")
+		_, err = w.SetExperimentPast(ctx, theirs, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), updated)
+		refuses(t, err, fault.Invalid, "Invalid value 253402300800000 for parameter 'created_at' supplied")
+		if e := got(w.SetExperimentPast(ctx, theirs, created, updated))(t); !e.CreatedAt.Equal(created) || !e.UpdatedAt.Equal(updated) {
+			t.Errorf("%+v", e)
+		}
+		must(t, w.DeleteExperiment(ctx, theirs))
+		if e := got(w.SetExperimentPast(ctx, theirs, created, time.Time{}))(t); !e.UpdatedAt.Equal(created) || e.Stage != track.StageDeleted {
+			t.Errorf("%+v", e)
 		}
 	})
 }

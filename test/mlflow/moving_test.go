@@ -3,6 +3,7 @@ package mlflow
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"io"
 	"log"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trimtab-ml/trimtab/cli/transfer"
+	"github.com/trimtab-ml/trimtab/infra/catalog/postgrestest"
 	"github.com/trimtab-ml/trimtab/test/mlflow/peer"
 )
 
@@ -146,6 +148,12 @@ func TestMoving(t *testing.T) {
 			t.Errorf("%s (-MLflow +moved):\n%s", what, diff)
 		}
 	}
+	dated := func(t *testing.T, from, to string) {
+		t.Helper()
+		if diff := cmp.Diff(client.ask("times", from), client.ask("times", to)); diff != "" {
+			t.Errorf("times (-MLflow +moved):\n%s", diff)
+		}
+	}
 	nothing := func(t *testing.T, report transfer.Report) {
 		t.Helper()
 		if report.Taken != (transfer.Counts{}) {
@@ -163,6 +171,7 @@ func TestMoving(t *testing.T) {
 		}
 		same(t, "by URL", ours.url, want)
 		nothing(t, trimtab(t, args...))
+		dated(t, theirs.URL, ours.url)
 		if diff := cmp.Diff(client.ask("predict", theirs.URL), client.ask("predict", ours.url)); diff != "" {
 			t.Error(diff)
 		}
@@ -200,6 +209,7 @@ func TestMoving(t *testing.T) {
 		}
 		same(t, "by database", target.url, want)
 		nothing(t, trimtab(t, append(args, target.url)...))
+		dated(t, theirs.URL, target.url)
 	})
 	t.Run("folder", func(t *testing.T) {
 		target := start(t, filepath.Join(t.TempDir(), "state"))
@@ -209,6 +219,7 @@ func TestMoving(t *testing.T) {
 		}
 		same(t, "by folder", target.url, client.ask("dump", "file://"+mlruns))
 		nothing(t, trimtab(t, args...))
+		dated(t, "file://"+mlruns, target.url)
 	})
 	t.Run("one experiment, without deleted", func(t *testing.T) {
 		target := start(t, filepath.Join(t.TempDir(), "state"))
@@ -220,6 +231,58 @@ func TestMoving(t *testing.T) {
 			t.Errorf("%+v", report.Left)
 		}
 	})
+}
+
+// TestMovingFromPostgreSQL takes in the database of a real MLflow server on PostgreSQL, in a schema of its own, by the address that the
+// server itself is given.
+func TestMovingFromPostgreSQL(t *testing.T) {
+	at, err := url.Parse(postgrestest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newMover(t)
+	query := at.Query()
+	schema := query.Get("search_path") // a setting of pgx; libpq has a flag of the server for it
+	query.Del("search_path")
+	query.Set("options", "-csearch_path="+schema)
+	store := "postgresql+psycopg2://" + at.Path + "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+	theirs, err := peer.Start(t.Context(), t.TempDir(), peer.Options{Workers: 1, Lean: true, Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(theirs.Stop)
+	client.ask("fill", theirs.URL)
+	// MLflow has a column for who made a version, and nothing of its own that fills it.
+	db, err := sql.Open("pgx", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `UPDATE model_versions SET user_id = 'alice' WHERE version = 3`); err != nil {
+		t.Fatal(err)
+	}
+	want := client.ask("dump", theirs.URL)
+	ours := start(t, filepath.Join(t.TempDir(), "state"))
+	args := []string{"import", "mlflow", store, "--artifacts", filepath.Join(theirs.Dir, "artifacts"), "--deleted", "--server", ours.url}
+	dry := trimtab(t, append(args, "--dry-run")...)
+	report := trimtab(t, args...)
+	if dry.Taken.Runs != report.Taken.Runs || report.Taken.Runs != 9 || report.Taken.Versions != 4 || len(report.Left) != 0 {
+		t.Errorf("dry %+v\ntaken %+v\nleft %+v", dry.Taken, report.Taken, report.Left)
+	}
+	if diff := cmp.Diff(want, client.ask("dump", ours.url)); diff != "" {
+		t.Errorf("by the database on PostgreSQL (-MLflow +moved):\n%s", diff)
+	}
+	if diff := cmp.Diff(client.ask("predict", theirs.URL), client.ask("predict", ours.url)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(client.ask("times", theirs.URL), client.ask("times", ours.url)); diff != "" {
+		t.Errorf("times (-MLflow +moved):\n%s", diff)
+	}
+	// The other way to name a schema, and no change since: nothing is taken again.
+	again := trimtab(t, "import", "mlflow", at.String(), "--artifacts", filepath.Join(theirs.Dir, "artifacts"), "--deleted", "--server", ours.url)
+	if again.Taken != (transfer.Counts{}) || again.Source != report.Source {
+		t.Errorf("from %s again: %+v", again.Source, again.Taken)
+	}
 }
 
 // kill runs an import and kills it when it sends its so manieth request.

@@ -1,6 +1,6 @@
 """Fills a tracking store with everything that moves, and tells what is in one, without the ids: those of two stores differ.
 
-Reads one JSON object a line: {"do": "fill" | "dump" | "predict", "uri": URI}; answers with one line each.
+Reads one JSON object a line: {"do": "fill" | "dump" | "times" | "predict", "uri": URI}; answers with one line each.
 """
 
 import hashlib
@@ -41,6 +41,7 @@ def fill(uri: str) -> None:
         mlflow.set_tags({"on": "yes", "stage": "null"})
         client.log_batch(parent.info.run_id, [Metric("loss", 1 / (i + 1), at + i, i) for i in range(900)])
         odd = [Metric("odd/name", float("nan"), at, 0), Metric("odd/name", 2.5, at, -3)]
+        odd += [Metric("endless", value, at, step) for step, value in enumerate([float("inf"), 0.5, float("-inf"), float("nan")])]
         client.log_batch(parent.info.run_id, [Metric("loss", -1e-300, at + 2000, 1_000_000), *odd])
         mlflow.log_text("top", "top.txt")
         mlflow.log_text("below", "a/b/c d.txt")
@@ -202,6 +203,17 @@ def dump(uri: str) -> dict:
     return out
 
 
+def times(uri: str) -> dict:
+    """When experiments, models and versions were made and changed, and by whom: only Trimtab can be given that."""
+    client = use(uri)
+    out = {f"experiment {e.name}": [e.creation_time, e.last_update_time] for e in client.search_experiments(ViewType.ALL) if e.name != "Default"}
+    for m in client.search_registered_models(max_results=100):
+        out[f"model {m.name}"] = [m.creation_timestamp, m.last_updated_timestamp]
+        for v in client.search_model_versions(f"name = '{m.name}'"):
+            out[f"version {m.name} {v.version}"] = [v.creation_timestamp, v.last_updated_timestamp, v.user_id or ""]
+    return out
+
+
 def predict(uri: str) -> list:
     use(uri)
     model = mlflow.sklearn.load_model("models:/flights@champion")
@@ -212,7 +224,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # the client prints links
     for line in sys.stdin:
         ask = json.loads(line)
-        answer = {"fill": fill, "dump": dump, "predict": predict}[ask["do"]](ask["uri"])
+        answer = {"fill": fill, "dump": dump, "times": times, "predict": predict}[ask["do"]](ask["uri"])
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,14 +55,15 @@ func Python(version string) (string, error) {
 
 // Options say how the server runs. The zero value is what `mlflow server` does by itself, on SQLite.
 type Options struct {
-	Workers int  // 0 leaves MLflow's default
-	Lean    bool // without the processes for jobs of generative models
+	Workers int    // 0 leaves MLflow's default
+	Lean    bool   // without the processes for jobs of generative models
+	Store   string // address of its database as SQLAlchemy writes it; "" = mlflow.db in the folder
 }
 
 // Server is a running MLflow server with its processes.
 type Server struct {
 	URL   string
-	Dir   string        // mlflow.db and artifacts are here
+	Dir   string        // artifacts are here, and mlflow.db unless Options.Store is set
 	Ready time.Duration // from start to the first answer
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -81,7 +83,8 @@ func Start(ctx context.Context, dir string, o Options) (*Server, error) {
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	args := []string{"server", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"), "--artifacts-destination",
+	store := cmp.Or(o.Store, "sqlite:///"+filepath.Join(dir, "mlflow.db"))
+	args := []string{"server", "--backend-store-uri", store, "--artifacts-destination",
 		filepath.Join(dir, "artifacts"), "--host", host, "--port", port}
 	if o.Workers > 0 {
 		args = append(args, "--workers", fmt.Sprint(o.Workers))
