@@ -5,7 +5,8 @@
 // held-out rows. It owns network, training and model; it must never know where rows come from.
 //
 // Products of matrices come from package gemm, everything else is computed without fused operations: the same rows,
-// parameters and seed give the same bytes for any number of workers and on every processor.
+// parameters and seed give the same bytes for any number of workers, and on every processor on which Go's math.Exp, Log and
+// Cos agree to the last bit.
 package mlp
 
 import (
