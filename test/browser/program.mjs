@@ -48,3 +48,14 @@ export function start(dir, ready, ...args) {
     });
   });
 }
+
+/** Runs the program to its end in a folder. */
+export function once(dir, ...args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [...args, '--dir', dir], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TRIMTAB_SERVER: '', TRIMTAB_DIR: '', NO_COLOR: '1' } });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
+    child.once('error', reject);
+    child.once('exit', (code) => (code === 0 ? resolve(said) : reject(new Error(`${program} ${args.join(' ')}: ended with ${code}\n${said.slice(-2000)}`))));
+  });
+}

@@ -1,9 +1,9 @@
 // The browser test: visits every page in both themes with Debian's Chromium, fails on console errors, failed requests, content
 // security violations and axe findings (WCAG 2.0 to 2.2, A and AA), tries the keys and the form, and measures the first load.
 // It starts bin/trimtab: on an empty directory, for the pages that have nothing to show and for a server that stops and comes back;
-// as one that MLflow's clients have logged to; and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
+// as one that MLflow's clients have logged to; with small projects that ask for all there is to judge a version by; and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
 //
-//   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--part empty|tracking|demo] [--width 1440]
+//   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--part empty|tracking|judged|demo] [--width 1440]
 //
 // --shots alone keeps the pages of the documentation in docs/images (they show a whole demo: TRIMTAB_URL); with a folder it keeps
 // every page.
@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { join, resolve } from 'node:path';
 import { folder, start } from './program.mjs';
+import { build, pages as judgedPages, use as useJudged } from './judged.mjs';
 import { fill, use as useTracking } from './tracking.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -60,7 +61,7 @@ async function pages() {
   const model = (await list(`models?project=${project}`))[0];
   if (model) {
     found.push(['model', `/models/${model.name}`]);
-    for (const tab of ['evaluation', 'inputs', 'package', 'history']) found.push([`version-${tab}`, `/models/${model.name}/${model.last_version}/${tab}`]);
+    for (const tab of ['evaluation', 'explanations', 'inputs', 'package', 'history']) found.push([`version-${tab}`, `/models/${model.name}/${model.last_version}/${tab}`]);
   }
   const deployment = (await list(`deployments?project=${project}`))[0]?.name;
   if (deployment) {
@@ -253,6 +254,26 @@ async function tracking(dir) {
   }
 }
 
+/** Small projects whose files ask for everything that versions are judged by: their pages, and the explanation of a row. */
+async function judged(dir) {
+  await build(dir);
+  const running = await start(dir, /Trimtab at (http:\S+)/, 'server', '--listen', '127.0.0.1:0');
+  base = running.url;
+  try {
+    const wanted = (await judgedPages(base)).filter(([name]) => !only || name.includes(only));
+    await Promise.all(themes.map((theme) => visit(theme, wanted, 'full')));
+    if (only) return;
+    const context = await inTheme('dark');
+    try {
+      await useJudged(await context.newPage(), base, settle, expect);
+    } finally {
+      await context.close();
+    }
+  } finally {
+    await inOrder('judged', running);
+  }
+}
+
 /** Everything that is looked at on a server with content. */
 async function life(state) {
   const all = await pages();
@@ -264,12 +285,12 @@ async function life(state) {
 }
 
 if (shots !== undefined) await mkdir(resolve(root, shots), { recursive: true });
-const [empty, tracked, demo] = [await folder(), await folder(), await folder()];
+const [empty, tracked, small, demo] = [await folder(), await folder(), await folder(), await folder()];
 try {
   if (visited) {
     await life();
-  } else if (part === 'empty' || part === 'tracking') {
-    await (part === 'empty' ? beginning(empty.dir) : tracking(tracked.dir));
+  } else if (part === 'empty' || part === 'tracking' || part === 'judged') {
+    await (part === 'empty' ? beginning(empty.dir) : part === 'tracking' ? tracking(tracked.dir) : judged(small.dir));
   } else {
     const replay = start(demo.dir, /The page stays at (http:.+)\/ui\//, 'demo', '--until', until, '--listen', '127.0.0.1:0');
     replay.catch(() => undefined); // it is awaited below
@@ -277,6 +298,7 @@ try {
     if (part !== 'demo') { // while the demo replays
       if (!only) await beginning(empty.dir).catch((error) => note('beginning', error.stack));
       await tracking(tracked.dir).catch((error) => note('tracking', error.stack));
+      await judged(small.dir).catch((error) => note('judged', error.stack));
     }
     const running = await replay;
     console.log(`the demo replayed to ${until}; waited ${((Date.now() - begun) / 1000).toFixed(0)} s`);
@@ -291,7 +313,7 @@ try {
   note('test', error.stack);
 } finally {
   await browser.close();
-  await Promise.all([empty.clear(), tracked.clear(), demo.clear()]);
+  await Promise.all([empty.clear(), tracked.clear(), small.clear(), demo.clear()]);
 }
 if (problems.length) {
   console.error(`${problems.length} problems`);
