@@ -1,5 +1,6 @@
 // What a version was judged by beside its metrics and slices: the folds, the tests against the champion, the rows it does
 // worst on, the members of a preset beside its baselines, alarms of a leak, and the decisions among several classes.
+import { Link } from '@tanstack/react-router';
 import type { Evaluation, ModelTest, VersionDetail, WeakSlice } from '../api/types';
 import { Forest } from '../charts/forest';
 import { Strip } from '../charts/strip';
@@ -78,7 +79,7 @@ export function FoldsPanel({ version: v }: Props) {
   const held = v.evaluation?.metrics ?? {};
   return (
     <Panel
-      title="Folds" sub={`${splitWords(folds.split, folds.count)}; on the training rows`} tools={<a className="link" href={`/ui/runs/${v.run_id}/artifacts?file=${encodeURIComponent(folds.artifact)}`}>Fold of every row</a>}
+      title="Folds" sub={`${splitWords(folds.split, folds.count)}; on the training rows`} tools={<Link className="link" to="/runs/$id/$tab" params={{ id: v.run_id, tab: 'artifacts' }} search={{ file: folds.artifact } as never}>Fold of every row</Link>}
       foot={<><span>bar: mean and one standard deviation over folds, which share training rows; tick: the held-out rows</span>{folds.notes?.map((n) => <span key={n}>{n}</span>)}</>}
     >
       <Table
