@@ -136,7 +136,8 @@ type run struct {
 	folds    []int32 // of each row, from 0
 	count    int     // of the folds; one holdout counts as one
 
-	done, total int // fits
+	done, total int     // fits
+	last        float64 // loss of the last fit on its held-out rows
 	notes       []string
 }
 
@@ -152,6 +153,9 @@ type candidate struct {
 // Fit implements learner.Learner.
 func (l *Learner) Fit(ctx context.Context, train learner.Set, task learner.Task, classes int, opt learner.Options) (learner.Model, error) {
 	if err := learner.Check(train, task, classes, opt.Weights); err != nil {
+		return nil, err
+	}
+	if err := learner.CheckValid(opt.Valid, train, task, classes); err != nil {
 		return nil, err
 	}
 	r := &run{Learner: l, ctx: ctx, train: train, task: task, classes: classes, outputs: 1, opt: opt, deadline: time.Now().Add(l.Budget)}
@@ -331,9 +335,12 @@ func (r *run) candidate(f family, left int) (*candidate, error) {
 			copy(c.margins[row*r.outputs:(row+1)*r.outputs], margins[i*r.outputs:])
 		}
 		c.members = append(c.members, member)
-		if r.opt.Progress != nil {
-			r.opt.Progress(r.done, r.total, math.NaN())
+		r.last = 0 // a ranking's loss is not of single rows
+		if r.task != learner.Ranking {
+			link(r.task, margins, r.outputs)
+			r.last = learner.MeanLoss(r.task, held.Y, margins)
 		}
+		r.progress()
 	}
 	return c, nil
 }
@@ -348,10 +355,17 @@ func (r *run) refit(c *candidate) (Member, error) {
 		rounds = max(1, int(math.Round(1.1*float64(rounds)/float64(len(c.rounds)))))
 	}
 	m, err := r.fit(c.family, r.train, r.opt.Weights, nil, rounds, r.deadline.Add(r.Budget))
-	if err == nil && r.opt.Progress != nil {
-		r.opt.Progress(r.done, r.total, math.NaN())
+	if err == nil {
+		r.progress()
 	}
 	return m, err
+}
+
+// progress tells the fits done and the loss of the last one on rows it was not trained on.
+func (r *run) progress() {
+	if r.opt.Progress != nil {
+		r.opt.Progress(r.done, r.total, r.last)
+	}
 }
 
 // split numbers the folds of the rows: Folds of them, or a holdout of a tenth as fold 0 and the rest in none (-1).
