@@ -144,7 +144,7 @@ func (c *column) fit(train learner.Set, means int, task learner.Task, weights []
 	weight := make([]float64, o.Folds*cells)
 	c.counts = make([]float64, levels)
 	code := func(i int) int {
-		if v := x.Data[i*x.Cols+c.source]; v >= 0 && int(v) < levels {
+		if v := x.Data[i*x.Cols+c.source]; v >= 0 && v < float32(levels) {
 			return int(v)
 		}
 		return -1
@@ -245,7 +245,7 @@ func (e *Encoder) Row(x, dst []float32) {
 		col := &e.columns[c]
 		at := e.at(c)
 		v := x[col.source]
-		if v >= 0 && int(v) < len(col.counts) {
+		if v >= 0 && v < float32(len(col.counts)) { // compared as numbers: a huge one has no int
 			cell := int(v)
 			for k := range e.means {
 				dst[at+k] = float32(col.values[cell*e.means+k])

@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
@@ -73,6 +74,9 @@ func Load(b []byte) (*Model, error) {
 	if err := json.Unmarshal([]byte(head), &h); err != nil || h.Schema == nil {
 		return nil, fault.New(fault.Corrupt, "the schema of the model cannot be read")
 	}
+	if err := h.Schema.check(); err != nil {
+		return nil, err
+	}
 	m.Schema, m.About = h.Schema, h.About
 	m.Schema.index()
 	if m.Model, err = learn.Load([]byte(body)); err != nil {
@@ -89,6 +93,27 @@ func Load(b []byte) (*Model, error) {
 		return nil, fault.New(fault.Corrupt, "the schema names %d classes, its model has %d outputs", classes, m.Model.Outputs())
 	}
 	return m, nil
+}
+
+// check refuses columns that Infer cannot have made: their number of features would not be what write fills.
+func (s *Schema) check() error {
+	for _, c := range s.Columns {
+		sound := len(c.Parts) == 0
+		switch c.Role {
+		case Number, Category, Unused:
+		case Date:
+			sound = len(c.Parts) > 0
+		default:
+			sound = false
+		}
+		for _, p := range c.Parts {
+			sound = sound && slices.Contains(parts, p)
+		}
+		if !sound {
+			return fault.New(fault.Corrupt, "column %q of the schema is not sound", c.Name)
+		}
+	}
+	return nil
 }
 
 // Predict is one column per class with its probability, named by the class, or one column "prediction".

@@ -60,6 +60,9 @@ type Hints struct {
 	Drop  []string // columns that are no inputs: weights, groups, times of the split
 }
 
+// parts are what part tells of a time; the hour is left out where times do not differ in it.
+var parts = []string{"day", "year", "month", "weekday", "hour"}
+
 // What Infer decides by.
 const (
 	classLimit = 10  // whole numbers with more distinct values are a regression
@@ -167,11 +170,13 @@ func (s *Schema) nameClasses(y *table.Column) error {
 	}
 	sortClasses(s.Classes)
 	switch n := len(s.Classes); {
+	case n == 0:
+		return fault.New(fault.Invalid, "the label %q is empty in every row", s.Label)
+	case n == 1:
+		return fault.New(fault.Invalid, "the label %q has one class only, %s: there is nothing to tell apart", s.Label, s.Classes[0])
 	case s.Task == learner.Binary && n != 2:
 		return fault.New(fault.Invalid, "the label %q has %d classes; a binary task has 2", s.Label, n).
 			WithHint("use multiclass or regression, or check the column: %s", strings.Join(s.Classes[:min(n, 5)], ", "))
-	case n < 2:
-		return fault.New(fault.Invalid, "the label %q has one class only: there is nothing to tell apart", s.Label)
 	}
 	return nil
 }
@@ -229,9 +234,9 @@ func infer(c *table.Column) Column {
 	case !varies && known == c.Len():
 		return Column{Name: c.Name, Kind: c.Kind, Role: Unused, Note: "constant"}
 	case c.Kind == table.Datetime:
-		out.Role, out.Parts = Date, []string{"day", "year", "month", "weekday"}
+		out.Role, out.Parts = Date, slices.Clone(parts[:4])
 		if hours {
-			out.Parts = append(out.Parts, "hour")
+			out.Parts = slices.Clone(parts)
 		}
 	case c.Kind == table.String:
 		out.Role, out.Levels = Category, levels(c)
