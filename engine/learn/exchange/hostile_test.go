@@ -3,6 +3,7 @@ package exchange
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,26 @@ func TestReadsNumbersThatJSONHasNot(t *testing.T) {
 			if !(share >= 0) {
 				t.Errorf("importances %v", m.Importance())
 			}
+		}
+	}
+}
+
+// TestCutsCategoryTexts holds the texts of XGBoost's category container against what xgboost 3.2 writes for pandas
+// categories: "ünï" becomes 3 of its 5 bytes, so none of such a list is believed.
+func TestCutsCategoryTexts(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		offsets integers
+		want    []string
+	}{
+		{"blueredx", integers{0, 4, 7, 7, 8}, []string{"blue", "red", "", "x"}},
+		{"5red\xc3\xbcn", integers{0, 1, 4, 7}, nil},
+		{"abc", integers{0, 2, 4}, nil},
+		{"abc", integers{0, 2, 1}, nil},
+		{"abc", integers{-1, 2, 3}, nil},
+	} {
+		if got := xgboostTexts([]byte(c.text), c.offsets); !slices.Equal(got, c.want) {
+			t.Errorf("%q cut at %v is %q, not %q", c.text, c.offsets, got, c.want)
 		}
 	}
 }

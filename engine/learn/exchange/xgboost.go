@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -322,12 +323,26 @@ func (info *Info) xgboostCategories(enc []xgboostCategories, features int) {
 		for i, v := range bytes {
 			text[i] = byte(v)
 		}
-		for i, from := range c.Offsets[:len(c.Offsets)-1] {
-			if to := c.Offsets[i+1]; from >= 0 && from <= to && int(to) <= len(text) {
-				info.Categories[f] = append(info.Categories[f], string(text[from:to]))
-			}
-		}
+		info.Categories[f] = xgboostTexts(text, c.Offsets)
 	}
+}
+
+// xgboostTexts cuts texts that are written end to end. From pandas XGBoost counts characters where it should count
+// bytes and cuts off what is left over, so that texts with other than ASCII letters cannot be told any more: then, and
+// where offsets are not sound, there are none.
+func xgboostTexts(text []byte, offsets integers) []string {
+	if slices.ContainsFunc(text, func(b byte) bool { return b >= utf8.RuneSelf }) {
+		return nil
+	}
+	out := make([]string, len(offsets)-1)
+	for i, from := range offsets[:len(offsets)-1] {
+		to := offsets[i+1]
+		if from < 0 || from > to || int(to) > len(text) {
+			return nil
+		}
+		out[i] = string(text[from:to])
+	}
+	return out
 }
 
 // xgboostBest reads what early stopping noted.
