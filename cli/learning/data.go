@@ -3,6 +3,7 @@ package learning
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,12 +48,39 @@ func open(ctx context.Context, path string) (*file, error) {
 	t, err := db.Table(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+f.source(nil)+")")
 	if err != nil {
 		db.Close()
-		return nil, fault.Wrap(err, fault.Invalid, "%s can't be read", path)
+		return nil, unreadable(err, path)
 	}
 	for i := range t.Rows {
 		f.columns = append(f.columns, field{t.Columns[0].Strings[i], t.Columns[1].Strings[i]})
 	}
+	if f.csv && len(f.columns) == 1 && strings.ContainsAny(f.columns[0].name, ",;\t|") && startsWith(path, f.columns[0].name) {
+		db.Close()
+		return nil, fault.New(fault.Invalid, "%s can't be read: its rows don't have as many cells as its header", path).
+			WithHint("look for rows with a cell too few or too many; a cell with the separator in it needs quotes")
+	}
 	return f, nil
+}
+
+// startsWith reports whether a file's bytes begin with the text.
+func startsWith(path, text string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, len(text))
+	_, err = io.ReadFull(f, b)
+	return err == nil && string(b) == text
+}
+
+// unreadable is DuckDB's error without its list of options and its picture of the query.
+func unreadable(err error, path string) error {
+	if code := fault.CodeOf(err); code == fault.Canceled {
+		return err
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n\n")
+	text, _, _ = strings.Cut(text, "\nPossible ")
+	return fault.New(fault.Invalid, "%s can't be read: %s", path, strings.ReplaceAll(text, "\n", " "))
 }
 
 func (f *file) close() { f.db.Close() }
@@ -104,7 +132,7 @@ func (f *file) read(ctx context.Context, kinds map[string]table.Kind) (*table.Ta
 	}
 	t, err := f.db.Table(ctx, "SELECT "+strings.Join(list, ", ")+" FROM "+f.source(kinds))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "%s can't be read", f.path)
+		return nil, unreadable(err, f.path)
 	}
 	if t.Rows == 0 {
 		return nil, fault.New(fault.Invalid, "%s has no rows", f.path)
@@ -143,5 +171,8 @@ func writeTable(ctx context.Context, t *table.Table, path string) error {
 	default:
 		return fault.New(fault.Invalid, "%s is neither .csv nor .parquet", path).WithHint("name it after its format")
 	}
-	return os.Rename(part, path)
+	if err := os.Rename(part, path); err != nil {
+		return fault.Wrap(err, fault.Invalid, "%s can't be written", path)
+	}
+	return nil
 }

@@ -117,7 +117,7 @@ func (c *console) runFit(ctx context.Context, o fitOptions) error {
 	if err != nil {
 		return err
 	}
-	about := map[string]any{"learner": l.Name(), "params": l.Params(), "rows": len(p.set.Y), "seed": o.seed, "fit": took}
+	about := map[string]any{"learner": l.Name(), "params": l.Params(), "rows": len(p.set.Y), "seed": o.seed}
 	if validated != nil {
 		about["cv"] = validated.scores
 	}
@@ -154,6 +154,12 @@ func (o *fitOptions) make() (learn.Learner, error) {
 		name = o.preset
 	case name == "":
 		name = preset.Fast
+	}
+	if o.workers < 0 {
+		return nil, fault.New(fault.Invalid, "--workers %d: give a number of threads, or 0 for all processors", o.workers)
+	}
+	if n, err := strconv.Atoi(o.cv); err == nil && n < 2 {
+		return nil, fault.New(fault.Invalid, "--cv %d: give two folds or more, or leave it out", n)
 	}
 	params := learn.Params{}
 	for _, text := range o.params {
@@ -382,8 +388,12 @@ func writeFile(path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fault.Wrap(err, fault.Invalid, "%s can't be written", path)
 	}
+	defer os.Remove(part) // it is gone when all went well
 	if err := os.WriteFile(part, b, 0o644); err != nil {
 		return fault.Wrap(err, fault.Invalid, "%s can't be written", path)
 	}
-	return os.Rename(part, path)
+	if err := os.Rename(part, path); err != nil {
+		return fault.Wrap(err, fault.Invalid, "%s can't be written", path)
+	}
+	return nil
 }

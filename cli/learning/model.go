@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/tabular"
+	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -103,7 +105,14 @@ func (m *model) wide(t *table.Table, label string) ([]float64, error) {
 	}
 	p := len(columns)
 	x := make([]float64, t.Rows*p)
+	read := m.read()
 	for j, c := range columns {
+		if !read[j] { // whatever the column holds, the model does not look
+			for i := range t.Rows {
+				x[i*p+j] = math.NaN()
+			}
+			continue
+		}
 		var codes map[string]int
 		if m.words != nil && m.words[j] != nil {
 			codes = map[string]int{}
@@ -136,12 +145,50 @@ func (m *model) wide(t *table.Table, label string) ([]float64, error) {
 	return x, nil
 }
 
+// read tells for each feature of the model whether a prediction can depend on it. A feature that no split asks for has
+// no list of its categories in some formats, and needs none.
+func (m *model) read() []bool {
+	out := make([]bool, m.Model.Model.Features())
+	trees, ok := m.Model.Model.(*tree.Model)
+	for j := range out {
+		out[j] = !ok
+	}
+	if ok {
+		for _, t := range trees.Trees {
+			for _, f := range t.Feature {
+				if f != tree.Leaf {
+					out[f] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// spelled is the column of a feature: of its name or, as LightGBM writes the spaces of names as underscores, the only
+// one that is named so then.
+func spelled(t *table.Table, feature string) *table.Column {
+	if c := t.Column(feature); c != nil {
+		return c
+	}
+	var found *table.Column
+	for _, c := range t.Columns {
+		if strings.ReplaceAll(c.Name, " ", "_") == feature {
+			if found != nil {
+				return nil
+			}
+			found = c
+		}
+	}
+	return found
+}
+
 func (m *model) columns(t *table.Table, label string) ([]*table.Column, error) {
 	n := m.Model.Model.Features()
 	if len(m.names) == n {
 		var out []*table.Column
 		for _, name := range m.names {
-			if c := t.Column(name); c != nil {
+			if c := spelled(t, name); c != nil {
 				out = append(out, c)
 			}
 		}
@@ -150,7 +197,7 @@ func (m *model) columns(t *table.Table, label string) ([]*table.Column, error) {
 		}
 		if len(out) > 0 {
 			for _, name := range m.names {
-				if t.Column(name) == nil {
+				if spelled(t, name) == nil {
 					return nil, fault.New(fault.Invalid, "the model's feature %q is not a column of the data", name)
 				}
 			}
