@@ -32,7 +32,7 @@ export default function Explanations({ version: v }: { version: VersionDetail })
   const state = useSearch({ strict: false }) as State;
   const navigate = useNavigate();
   const set = (next: State) => void navigate({ search: (old: Record<string, unknown>) => ({ ...old, ...next }), replace: true } as never);
-  if (!has) return <section className="panel"><Empty title="This version was not explained">Explanations are made with a version of trees or of a linear model, when held-out rows judge it. Blends and other models have none yet.</Empty></section>;
+  if (!has) return <section className="panel"><Empty title="This version was not explained">Explanations are made with a version of trees, of a linear model or of a blend of both, when held-out rows judge it. Other models have none.</Empty></section>;
   const s = summary.data;
   const output = Math.max(0, s?.outputs.indexOf(state.output ?? '') ?? 0);
   return (
