@@ -59,6 +59,11 @@ func (c *console) convert() *cobra.Command {
 					}
 				}
 			}
+			for j, words := range m.words {
+				if len(words) > 0 && format != exchange.Trimtab {
+					c.Sayf("%s: %s\n", named(names, len(m.words))[j], strings.Join(codes(words), ", "))
+				}
+			}
 			if c.asJSON() {
 				return c.JSON(map[string]any{"out": args[1], "format": format, "bytes": len(b), "features": names})
 			}

@@ -135,7 +135,11 @@ func (f *file) read(ctx context.Context, kinds map[string]table.Kind) (*table.Ta
 		return nil, unreadable(err, f.path)
 	}
 	if t.Rows == 0 {
-		return nil, fault.New(fault.Invalid, "%s has no rows", f.path)
+		e := fault.New(fault.Invalid, "%s has no rows", f.path)
+		if f.csv && !startsWith(f.path, f.columns[0].name) {
+			return nil, e.WithHint("if it has: do they all have as many cells as the header?")
+		}
+		return nil, e
 	}
 	return t, nil
 }

@@ -243,12 +243,12 @@ func number(v any) (float64, bool) {
 }
 
 // Nearest is the candidate with the fewest edits (insert, delete, replace, swap of neighbours) from name, if it is
-// near enough to be meant: one edit for every three letters, and at least one. Ties go to the
-// first candidate; "" when none is near.
+// near enough to be meant: one edit for every three letters, and at least one, but not every letter. Capitals count as
+// small letters. Ties go to the first candidate; "" when none is near.
 func Nearest(name string, candidates []string) string {
 	best, found := max(1, (len(name)+1)/3)+1, ""
 	for _, c := range candidates {
-		if d := edits(strings.ToLower(name), c); d < best {
+		if d := edits(strings.ToLower(name), strings.ToLower(c)); d < best && d < max(len(name), len(c)) {
 			best, found = d, c
 		}
 	}

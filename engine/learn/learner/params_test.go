@@ -18,6 +18,19 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%q: %q, not %q", typed, got, want)
 		}
 	}
+	for _, c := range []struct {
+		typed string
+		names []string
+		want  string
+	}{
+		{"y", []string{"a", "Y"}, "Y"},
+		{"y", []string{"a", "b"}, ""},
+		{"Label", []string{"id", "LABEL"}, "LABEL"},
+	} {
+		if got := learner.Nearest(c.typed, c.names); got != c.want {
+			t.Errorf("%q of %q is meant as %q, not %q", c.typed, c.names, got, c.want)
+		}
+	}
 }
 
 // A configuration may come from YAML, from JSON or from Go: every kind of number is one.
