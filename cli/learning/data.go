@@ -104,7 +104,7 @@ func (f *file) source(kinds map[string]table.Kind) string {
 			types = append(types, duck.Literal(c.name)+": "+duck.Literal(duck.SQLType(k)))
 		}
 	}
-	options := "header = true, sample_size = -1, nullstr = [" + strings.Join(missing, ", ") + "]"
+	options := "header = true, skip = 0, sample_size = -1, nullstr = [" + strings.Join(missing, ", ") + "]"
 	if len(types) > 0 {
 		slices.Sort(types)
 		options += ", types = {" + strings.Join(types, ", ") + "}"

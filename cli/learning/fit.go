@@ -172,7 +172,9 @@ func (o *fitOptions) make() (learn.Learner, error) {
 	switch o.early {
 	case "":
 	case "off":
-		params["early_stopping_rounds"] = 0
+		if _, err := learn.New(name, learn.Params{"early_stopping_rounds": 0}); err == nil { // others have none to turn off
+			params["early_stopping_rounds"] = 0
+		}
 	default:
 		n, err := strconv.Atoi(o.early)
 		if err != nil || n < 1 {
