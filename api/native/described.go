@@ -62,7 +62,7 @@ func DescribePlain(r *route.Router) {
 	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Give an artifact of a run", nil, route.Body{Media: "application/octet-stream"})
 	r.Describe(http.MethodPut, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Store an artifact of a run", &route.Body{Media: "application/octet-stream"}, route.Body{Media: "application/octet-stream"})
 	r.Describe(http.MethodDelete, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Delete an artifact of a run, or a folder of them", nil, route.Body{Media: "application/octet-stream"})
-	r.Describe(http.MethodGet, route.Prefix+"/experiments/{experiment}/stream", "Follow what changes in an experiment", nil, route.Body{Media: stream, Value: track.Change{}})
+	r.Describe(http.MethodGet, route.Prefix+"/experiments/{experiment}/stream", "Follow what changes in an experiment, or in several: their ids with commas between", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/stream", "Follow what changes about a run", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodPost, route.Prefix+"/models/{model}/versions/{version}/score", "Score a file of rows offline", &route.Body{Media: mediaParquet}, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodPost, route.Prefix+"/backup", "Give a copy of everything, to be restored with `trimtab restore`", nil, route.Body{Media: "application/x-tar"})

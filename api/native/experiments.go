@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -129,13 +130,13 @@ func RegisterExperiments(r *route.Router, s *track.Service) {
 			keys, err := s.Keys(ctx, in.Body.Experiments)
 			return &keysOutput{Body: keys}, err
 		})
-	follow := func(pattern string, a route.Access, watch func(req *http.Request) (experiment, run string, err error)) {
+	follow := func(pattern string, a route.Access, watch func(req *http.Request) (experiments []string, run string, err error)) {
 		r.HandleStream(route.Prefix+pattern, a, func(ctx context.Context, req *http.Request, stream *route.Stream) error {
-			experiment, run, err := watch(req)
+			experiments, run, err := watch(req)
 			if err != nil {
 				return err
 			}
-			changes, stop := s.Watch(experiment)
+			changes, stop := s.Watch(experiments...)
 			defer stop()
 			if err := stream.Open(); err != nil {
 				return err
@@ -159,19 +160,23 @@ func RegisterExperiments(r *route.Router, s *track.Service) {
 		})
 	}
 	follow("/experiments/{experiment}/stream", route.Access{Action: "experiment.follow", Resource: "experiment/{experiment}", Audit: route.Read},
-		func(req *http.Request) (string, string, error) {
-			e, err := s.Experiment(req.Context(), req.PathValue("experiment"))
-			if err != nil {
-				return "", "", err
+		func(req *http.Request) ([]string, string, error) {
+			ids := strings.Split(req.PathValue("experiment"), ",") // one stream: browsers open few connections to a server
+			for i, id := range ids {
+				e, err := s.Experiment(req.Context(), id)
+				if err != nil {
+					return nil, "", err
+				}
+				ids[i] = e.ID
 			}
-			return e.ID, "", nil
+			return ids, "", nil
 		})
 	follow("/runs/{id}/stream", route.Access{Action: "run.follow", Resource: "run/{id}", Audit: route.Read},
-		func(req *http.Request) (string, string, error) {
+		func(req *http.Request) ([]string, string, error) {
 			run, err := s.Get(req.Context(), req.PathValue("id"))
 			if err != nil {
-				return "", "", err
+				return nil, "", err
 			}
-			return run.ExperimentID, run.ID, nil
+			return []string{run.ExperimentID}, run.ID, nil
 		})
 }

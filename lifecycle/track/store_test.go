@@ -313,7 +313,17 @@ func TestWatchersHear(t *testing.T) {
 			}
 		}
 	}
-	w.run(t, other)
+	several, endSeveral := w.Watch("0", other)
+	elsewhere := w.run(t, other)
+	select {
+	case c := <-several:
+		if c.Run != elsewhere.ID || c.Experiment != other {
+			t.Errorf("who watches several experiments heard %+v", c)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("who watches several experiments heard nothing of the second")
+	}
+	endSeveral()
 	r := w.run(t, "0")
 	hear(track.Change{Run: r.ID, Experiment: "0", What: track.ChangeCreated})
 	must(t, w.SetTag(ctx, r.ID, track.Tag{Key: "k"}))

@@ -2,6 +2,7 @@ package track
 
 import (
 	"maps"
+	"slices"
 	"sync"
 )
 
@@ -32,18 +33,19 @@ type watchers struct {
 }
 
 type watcher struct {
-	experiment string
-	wake       chan struct{}
+	experiments []string // none = all
+	wake        chan struct{}
 
 	mu      sync.Mutex
 	waiting map[Change]struct{}
 	lost    bool
 }
 
-// Watch gives the changes of an experiment's runs from now on ("" = of all), and a function that ends the watch and closes the channel.
-// Equal changes that nobody has read yet are told once; a watcher that is far behind hears one Change without What.
-func (s *Service) Watch(experiment string) (<-chan Change, func()) {
-	w := &watcher{experiment: experiment, wake: make(chan struct{}, 1), waiting: map[Change]struct{}{}}
+// Watch gives the changes of experiments and their runs from now on (of all when none is named), and a function that ends the watch and
+// closes the channel. Equal changes that nobody has read yet are told once; a watcher that is far behind hears one Change without What for
+// each experiment.
+func (s *Service) Watch(experiments ...string) (<-chan Change, func()) {
+	w := &watcher{experiments: experiments, wake: make(chan struct{}, 1), waiting: map[Change]struct{}{}}
 	out, end, ended := make(chan Change), make(chan struct{}), make(chan struct{})
 	s.watchers.mu.Lock()
 	s.watchers.all[w] = struct{}{}
@@ -80,7 +82,14 @@ func (w *watcher) take() []Change {
 	defer w.mu.Unlock()
 	if w.lost {
 		w.lost = false
-		return []Change{{Experiment: w.experiment}}
+		if len(w.experiments) == 0 {
+			return []Change{{}}
+		}
+		out := make([]Change, len(w.experiments))
+		for i, e := range w.experiments {
+			out[i].Experiment = e
+		}
+		return out
 	}
 	out := make([]Change, 0, len(w.waiting))
 	for c := range maps.Keys(w.waiting) {
@@ -94,7 +103,7 @@ func (ws *watchers) tell(c Change) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.all {
-		if w.experiment != "" && w.experiment != c.Experiment {
+		if len(w.experiments) > 0 && !slices.Contains(w.experiments, c.Experiment) {
 			continue
 		}
 		w.mu.Lock()
