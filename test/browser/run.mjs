@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { join, resolve } from 'node:path';
 import { folder, start } from './program.mjs';
 import { build, pages as judgedPages, use as useJudged } from './judged.mjs';
-import { fill, use as useTracking } from './tracking.mjs';
+import { change, fill, use as useTracking } from './tracking.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const need = createRequire(join(root, 'ui', 'package.json'));
@@ -98,6 +98,16 @@ const states = {
   failing: () => !!document.querySelector('main .failure')?.textContent.includes('hint: run trimtab doctor'),
 };
 
+/** Looks for what keeps people out of a page as it is now. */
+async function look(page, where) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const result = await globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] });
+    return result.violations.map((v) => `${v.id} (${v.impact}): ${v.help}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.any[0]?.message ?? ''}`).join(' | ')}`);
+  });
+  for (const violation of found) note(where, `axe ${violation}`);
+}
+
 /** Looks at pages in one theme. Every one must be in this state; without one, in any. */
 async function visit(theme, all, state) {
   const context = await inTheme(theme);
@@ -125,21 +135,16 @@ async function visit(theme, all, state) {
     if (shots !== undefined && state !== 'empty' && state !== 'failing' && (!shown || shown.includes(name))) await page.screenshot({ path: join(resolve(root, shots), `${name}-${theme}.png`) });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (overflow > 1) note(where, `the page is ${overflow} px wider than its window`);
-    await page.evaluate(axe);
-    const found = await page.evaluate(async () => {
-      const result = await globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] });
-      return result.violations.map((v) => `${v.id} (${v.impact}): ${v.help}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.any[0]?.message ?? ''}`).join(' | ')}`);
-    });
-    for (const violation of found) note(where, `axe ${violation}`);
+    await look(page, where);
     console.log(`  ${where}`);
   }
   await context.close();
 }
 
-/** Waits for a condition on the page; a problem when it does not come. */
-async function expect(page, what, condition, timeout = 5_000) {
+/** Waits for a condition on the page, which is told what is given; a problem when it does not come. */
+async function expect(page, what, condition, timeout = 5_000, given = undefined) {
   try {
-    await page.waitForFunction(condition, undefined, { timeout });
+    await page.waitForFunction(condition, given, { timeout });
     console.log(`  ${what}`);
   } catch {
     note('use', what);
@@ -243,11 +248,18 @@ async function tracking(dir) {
     const wanted = filled.pages.filter(([name]) => !only || name.includes(only));
     await Promise.all(themes.map((theme) => visit(theme, wanted, 'full')));
     if (only) return;
-    const context = await inTheme('light');
+    const [using, changing] = await Promise.all([inTheme('light'), inTheme('dark')]);
     try {
-      await useTracking(await context.newPage(), base, filled, many, settle, expect);
+      const page = await changing.newPage();
+      page.on('pageerror', (error) => note('change', `error: ${error.message}`));
+      page.on('console', (message) => message.type() === 'error' && note('change', `console: ${message.text()}`));
+      const check = (what, holds) => (holds ? console.log(`  ${what}`) : note('change', what));
+      await Promise.all([
+        useTracking(await using.newPage(), base, filled, many, settle, expect),
+        change(page, base, { settle, expect, check, look }),
+      ]);
     } finally {
-      await context.close();
+      await Promise.all([using.close(), changing.close()]);
     }
   } finally {
     await inOrder('tracking', running);

@@ -125,6 +125,14 @@ export function useTable(body: TableRequest, first: number, last: number, enable
     pending: results.some((r) => r.isPending),
     error: results.find((r) => r.error)?.error ?? null,
     refetch: () => results.forEach((r) => void r.refetch()),
+    /** Where a run is among the rows that are here. */
+    place: (id: string): number | undefined => {
+      for (let p = from; p <= to; p++) {
+        const i = results[p - from]?.data?.ids.indexOf(id) ?? -1;
+        if (i >= 0) return p * pageSize + i;
+      }
+      return undefined;
+    },
     row: (i: number): { id: string; cells: Value[] } | undefined => {
       const answer = results[Math.floor(i / pageSize) - from]?.data;
       const id = answer?.ids[i % pageSize];
@@ -134,6 +142,14 @@ export function useTable(body: TableRequest, first: number, last: number, enable
 }
 
 export const useCells = (body: TableRequest, enabled = true) => useQuery<TableAnswer, Error>(posted<TableAnswer>('runs/table', body, { enabled, keep: true }));
+
+/** The runs nested in runs, by the run that they are nested in, as far as they are here. */
+export function useChildren(body: TableRequest, parents: string[]) {
+  const results = useQueries({
+    queries: parents.map((id) => posted<TableAnswer>('runs/table', { ...body, filter: `tags.\`mlflow.parentRunId\` = '${id}'`, limit: 5_000 })),
+  }) as UseQueryResult<TableAnswer, Error>[];
+  return { of: new Map(parents.map((id, i) => [id, results[i]?.data])), error: results.find((r) => r.error)?.error ?? null };
+}
 
 export const useKeys = (experiments: string[]) => useQuery<Keys, Error>({ ...posted<Keys>('runs/keys', { experiments }, { enabled: experiments.length > 0, keep: true }), staleTime: 30_000 });
 
@@ -153,19 +169,26 @@ export function useRuns(ids: string[]) {
   return useQueries({ queries: ids.map((id) => ({ queryKey: ['get', `runs/${seg(id)}`], queryFn: ({ signal }: { signal: AbortSignal }) => get<TrackedRun>(`runs/${seg(id)}`, signal) })) }) as UseQueryResult<TrackedRun, Error>[];
 }
 
-/** Reads again, at most once in two seconds, when a run of the experiment changes. */
+/** Reads again, at most once in two seconds, when a run of these experiments changes; after a break too, for what was missed. */
 export function useFollow(path: string, enabled = true) {
   const client = useQueryClient();
   useEffect(() => {
     if (!enabled) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stream = new EventSource(`/api/v1/${path}/stream`);
-    stream.addEventListener('change', () => {
+    let away = false;
+    const changed = () => {
       timer ??= setTimeout(() => {
         timer = undefined;
         void client.invalidateQueries({ predicate: (q) => typeof q.queryKey[1] === 'string' && (q.queryKey[1] as string).startsWith('runs') });
       }, 2_000);
-    });
+    };
+    const stream = new EventSource(`/api/v1/${path}/stream`);
+    stream.addEventListener('change', changed);
+    stream.onerror = () => { away = true; };
+    stream.onopen = () => {
+      if (away) changed();
+      away = false;
+    };
     return () => {
       stream.close();
       clearTimeout(timer);
@@ -174,6 +197,14 @@ export function useFollow(path: string, enabled = true) {
 }
 
 export const complete = (noun: string, text: string, cursor: number, experiments: string[]) => post<{ items: Suggestion[] | null; error?: string }>('filters/complete', { noun, text, cursor, experiments });
+
+/** A condition for the runs that have this value in a column; undefined where the grammar has none. */
+export function clauseOf(column: string, value: Value): string | undefined {
+  if (value === null) return column.startsWith('attributes.') ? undefined : `${column} IS NULL`;
+  const text = String(value);
+  const quote = text.includes("'") ? '"' : "'";
+  return text.includes(quote) ? undefined : `${column} = ${quote}${text}${quote}`;
+}
 
 /** A key as the filter grammar wants it: quoted when it is not a plain word. */
 export const quoteKey = (kind: string, key: string) => (/^[A-Za-z_][\w]*$/.test(key) ? `${kind}.${key}` : `${kind}.\`${key}\``);

@@ -4,7 +4,7 @@ import { Menu, Popover, TextInput } from '@mantine/core';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useQueries, useQueryClient } from '@tanstack/react-query';
 import { get, post, seg } from '../api/client';
-import { num, quoteKey, useCells, useCurves, useFollow, useKeys, useTable, type Experiment, type TableAnswer, type Value } from '../api/tracking';
+import { clauseOf, num, quoteKey, useCells, useChildren, useCurves, useFollow, useKeys, useTable, type Experiment, type TableAnswer, type Value } from '../api/tracking';
 import { dimension, Parallel, Scatter, type Row } from '../charts/cloud';
 import type { Axis, CurveStyle } from '../charts/curves';
 import { download, useWidth } from '../charts/frame';
@@ -58,6 +58,19 @@ interface RunRow {
   id: string;
   cells: Value[];
   depth: number;
+  pinned?: boolean; // a copy at the top; the run is in its place too
+}
+
+/** Where the row is that is shown at a place, when rows are shown below some rows of the table: a row of the table, or one below it. */
+export function locate(shown: number, blocks: { at: number; rows: unknown[] }[]): { index: number; below?: number } {
+  let skipped = 0;
+  for (const { at, rows } of blocks) {
+    const index = shown - skipped;
+    if (index <= at) break;
+    if (index <= at + rows.length) return { index: at, below: index - at - 1 };
+    skipped += rows.length;
+  }
+  return { index: shown - skipped };
 }
 
 export function ExperimentPage() {
@@ -69,7 +82,7 @@ export function ExperimentPage() {
   const set = useCallback((next: Partial<ViewState>) => void navigate({ search: (old: Record<string, unknown>) => ({ ...old, ...next }), replace: true } as never), [navigate]);
   const named = useQueries({ queries: experiments.map((id) => ({ queryKey: ['get', `experiments/${seg(id)}`], queryFn: () => get<Experiment>(`experiments/${seg(id)}`) })) });
   const keys = useKeys(experiments);
-  useFollow(`experiments/${seg(experiments[0] ?? '0')}`, experiments.length > 0);
+  useFollow(`experiments/${experiments.map(seg).join(',')}`, experiments.length > 0);
 
   // Columns: those of the address, else the last choice for this experiment, else a few that exist.
   const storage = `trimtab.columns.${ids}`;
@@ -98,53 +111,57 @@ export function ExperimentPage() {
   const ask = { experiments, filter, order_by: order, view: state.view ?? 'active', columns: [...base, ...columns] };
   const [range, setRange] = useState({ first: 0, last: 60 });
   const onRange = useCallback((first: number, last: number) => setRange((old) => (old.first === first && old.last === last ? old : { first, last })), []);
-  const [open, setOpen] = useState<Map<string, RunRow[]>>(new Map()); // run to its children
-  const table = useTable(ask, Math.max(0, range.first - [...open.values()].reduce((s, c) => s + c.length, 0)), range.last, keys.isSuccess || keys.isError);
-  const groups = useCells({ ...ask, columns: [], limit: 1, group_by: state.group ? [state.group] : [] }, !!state.group);
   const pins = list(state.pins);
   const pinned = useCells({ experiments, columns: ask.columns, view: 'all', limit: 50, filter: `attributes.run_id IN (${pins.map((p) => `'${p}'`).join(', ')})` }, pins.length > 0);
+  const [opened, setOpened] = useState<string[]>([]); // runs whose nested runs are shown
+  const children = useChildren({ experiments, order_by: order, view: ask.view, columns: ask.columns }, state.nest ? opened : []);
+
+  // Rows as shown: copies of the pinned first, then the table with the nested runs of opened ones below them.
+  const top: RunRow[] = (pinned.data?.ids ?? []).flatMap((id, i) => (pins.includes(id) ? [{ id, cells: pinned.data?.rows[i] ?? [], depth: 0, pinned: true }] : []));
+  const nestedIn = (id: string, depth: number): RunRow[] => {
+    const answer = children.of.get(id);
+    return (answer?.ids ?? []).flatMap((child, i) => [{ id: child, cells: answer?.rows[i] ?? [], depth }, ...nestedIn(child, depth + 1)]);
+  };
+  const places = useRef(new Map<string, number>()); // of opened runs in the table, known also when the table is scrolled away from them
+  const below = () => [...children.of.keys()].flatMap((id) => { const at = places.current.get(id); return at === undefined ? [] : [{ at, rows: nestedIn(id, 1) }]; }).sort((a, b) => a.at - b.at);
+  const guess = below();
+  const near = (shown: number) => locate(Math.max(0, shown - top.length), guess).index;
+  const table = useTable(ask, near(range.first), near(range.last), keys.isSuccess || keys.isError);
+  for (const id of opened) {
+    const [here, before] = [table.place(id), places.current.get(id)];
+    if (here !== undefined) places.current.set(id, here);
+    else if (before !== undefined && table.row(before)) places.current.delete(id); // another run is there now
+  }
+  const blocks = below();
+  const extra = blocks.reduce((s, b) => s + b.rows.length, 0);
+  const groups = useCells({ ...ask, columns: [], limit: 1, group_by: state.group ? [state.group] : [] }, !!state.group);
   const [chosen, setChosen] = useState<Set<string>>(new Set());
   const [failed, setFailed] = useState<Error | null>(null);
 
-  // Rows as shown: pinned first, then the table with the children of opened runs below them.
-  const top: RunRow[] = pins.length && pinned.data ? pinned.data.ids.map((id, i) => ({ id, cells: pinned.data?.rows[i] ?? [], depth: 0 })) : [];
-  const places = useRef(new Map<string, number>());
   const rowAt = (shown: number): RunRow | undefined => {
     if (shown < top.length) return top[shown];
-    let index = shown - top.length;
-    const opened = [...open].map(([id, children]) => ({ at: places.current.get(id) ?? Infinity, children })).sort((a, b) => a.at - b.at);
-    let skipped = 0;
-    for (const { at, children } of opened) {
-      if (index - skipped <= at) break;
-      if (index - skipped <= at + children.length) return children[index - skipped - at - 1];
-      skipped += children.length;
-    }
-    index -= skipped;
+    const { index, below: nth } = locate(shown - top.length, blocks);
+    if (nth !== undefined) return blocks.find((b) => b.at === index)?.rows[nth];
     const row = table.row(index);
-    if (row) places.current.set(row.id, index);
     return row && { ...row, depth: 0 };
   };
-  const extra = [...open.values()].reduce((s, c) => s + c.length, 0);
-  useEffect(() => { setOpen(new Map()); places.current.clear(); }, [filter, state.order, state.view, ids, state.cols]);
-  const expand = async (id: string) => {
-    if (open.has(id)) {
-      setOpen((old) => { const next = new Map(old); next.delete(id); return next; });
-      return;
-    }
-    const children = await post<TableAnswer>('runs/table', { experiments, columns: ask.columns, filter: `tags.\`mlflow.parentRunId\` = '${id}'`, limit: 1000 });
-    setOpen((old) => new Map(old).set(id, children.ids.map((child, i) => ({ id: child, cells: children.rows[i] ?? [], depth: 1 }))));
-  };
+  useEffect(() => { setOpened([]); places.current.clear(); }, [filter, state.order, state.view, ids]);
+  useEffect(() => setChosen(new Set()), [state.view, ids]); // what is done to runs depends on what is looked at
+  const expand = (id: string) => setOpened((old) => (old.includes(id) ? old.filter((o) => o !== id) : [...old, id]));
 
-  const act = async (work: () => Promise<unknown>) => {
+  const attempt = async (work: () => Promise<unknown>) => {
     setFailed(null);
     try {
       await work();
-      setChosen(new Set());
-      await client.invalidateQueries({ queryKey: ['get'] });
     } catch (cause) {
       setFailed(cause instanceof Error ? cause : new Error(String(cause)));
     }
   };
+  const act = (work: () => Promise<unknown>) => attempt(async () => {
+    await work();
+    setChosen(new Set());
+    await client.invalidateQueries({ queryKey: ['get'] });
+  });
   const picked = [...chosen];
   const sortOf = (c: string): 'ascending' | 'descending' | 'none' => (state.order === `${c} DESC` ? 'descending' : state.order === `${c} ASC` ? 'ascending' : 'none');
   const press = (c: string) => () => set({ order: sortOf(c) === 'descending' ? `${c} ASC` : sortOf(c) === 'ascending' ? undefined : `${c} DESC` });
@@ -167,16 +184,17 @@ export function ExperimentPage() {
   for (let i = range.first; i <= range.last; i++) { const r = rowAt(i); if (r) names.current.set(r.id, String(r.cells[0] ?? r.id)); }
   const indexOf = (id: string) => drawn.indexOf(id);
 
+  const called = (r: RunRow) => String(r.cells[0] ?? r.id.slice(0, 8));
   const fixed: GridColumn<RunRow>[] = [
-    { key: 'pick', width: 36, head: <span className="hidden">Select</span>, cell: (r) => <input type="checkbox" aria-label={`Select ${String(r.cells[0])}`} checked={chosen.has(r.id)} onChange={() => setChosen((old) => { const next = new Set(old); if (!next.delete(r.id)) next.add(r.id); return next; })} /> },
+    { key: 'pick', width: 36, head: <span className="hidden">Select</span>, cell: (r) => <input type="checkbox" aria-label={`Select ${called(r)}`} checked={chosen.has(r.id)} onChange={() => setChosen((old) => { const next = new Set(old); if (!next.delete(r.id)) next.add(r.id); return next; })} /> },
     {
       key: 'name', width: innerWidth < 720 ? 176 : look === 'table' ? 260 : 216, head: 'Run', sort: sortOf('attributes.run_name'), onSort: press('attributes.run_name'),
       cell: (r) => (
         <span className="row" style={{ gap: 4, paddingLeft: r.depth * 16 }}>
-          {state.nest && r.depth === 0 && <button type="button" className="btn quiet small square" aria-label={open.has(r.id) ? 'Hide nested runs' : 'Show nested runs'} aria-expanded={open.has(r.id)} onClick={() => void expand(r.id)}><Icon name={open.has(r.id) ? 'down' : 'next'} /></button>}
+          {state.nest && !r.pinned && <button type="button" className="btn quiet small square" aria-label={`Runs nested in ${called(r)}`} aria-expanded={opened.includes(r.id)} onClick={() => expand(r.id)}><Icon name={opened.includes(r.id) ? 'down' : 'next'} /></button>}
           {look === 'charts' && indexOf(r.id) >= 0 && <svg width="14" height="8" aria-hidden="true" style={{ flex: 'none' }}><path d="M0 4h14" stroke={`var(${hue(indexOf(r.id)).token})`} strokeWidth="2.5" strokeDasharray={hue(indexOf(r.id)).dash?.join(' ')} /></svg>}
-          <Link data-row className="medium clip" to="/runs/$id" params={{ id: r.id }} title={String(r.cells[0] ?? '')}>{String(r.cells[0] ?? r.id.slice(0, 8))}</Link>
-          <button type="button" className={`pin ${pins.includes(r.id) ? 'on' : ''}`} aria-pressed={pins.includes(r.id)} aria-label={`Pin ${String(r.cells[0])}`} title="Pin to the top" onClick={() => pin(r.id)}>●</button>
+          <Link data-row className="medium clip" to="/runs/$id" params={{ id: r.id }} title={String(r.cells[0] ?? '')}>{called(r)}</Link>
+          <button type="button" className={`pin ${pins.includes(r.id) ? 'on' : ''}`} aria-pressed={pins.includes(r.id)} aria-label={`Pin ${called(r)}`} title="Pin to the top" onClick={() => pin(r.id)}>●</button>
         </span>
       ),
     },
@@ -196,13 +214,13 @@ export function ExperimentPage() {
   const title = named.map((n) => n.data?.name ?? '…').join(', ') || 'Experiment';
   const lost = named.find((n) => n.error)?.error;
   const csv = async () => {
-    const answer = await fetch('/api/v1/runs/export', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ experiments, filter, order_by: order, view: ask.view, columns: ask.columns }) });
+    const answer = await fetch('/api/v1/runs/export', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ experiments, filter: state.filter, order_by: order, view: ask.view, columns: ask.columns }) }); // nested runs too
     if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
     download('runs.csv', 'text/csv', await answer.text());
   };
   const grid = (
     <Grid<RunRow>
-      label="Runs" fixed={fixed} columns={rest} total={table.total + extra + top.length} row={rowAt} keyOf={(r) => r.id + r.depth} selected={(r) => chosen.has(r.id) || pins.includes(r.id)}
+      label="Runs" fixed={fixed} columns={rest} total={table.total + extra + top.length} row={rowAt} keyOf={(r) => (r.pinned ? `pinned ${r.id}` : r.id)} selected={(r) => chosen.has(r.id) || pins.includes(r.id)}
       onRange={onRange} height={look === 'table' ? 'calc(100vh - 190px)' : 'calc(100vh - 190px)'}
     />
   );
@@ -221,15 +239,15 @@ export function ExperimentPage() {
             <Menu position="bottom-end" width={240} closeOnItemClick={false}>
               <Menu.Target><button type="button" className="btn small">View</button></Menu.Target>
               <Menu.Dropdown style={{ maxHeight: 420, overflow: 'auto' }}>
-                {(['active', 'deleted', 'all'] as const).map((v) => <Menu.Item key={v} role="menuitemradio" aria-checked={(state.view ?? 'active') === v} rightSection={(state.view ?? 'active') === v ? <Icon name="check" /> : undefined} onClick={() => set({ view: v === 'active' ? undefined : v })}>{{ active: 'Active runs', deleted: 'Deleted runs', all: 'All runs' }[v]}</Menu.Item>)}
+                {(['active', 'deleted', 'all'] as const).map((v) => <Menu.RadioItem key={v} value={v} checked={(state.view ?? 'active') === v} onChange={() => set({ view: v === 'active' ? undefined : v })}>{{ active: 'Active runs', deleted: 'Deleted runs', all: 'All runs' }[v]}</Menu.RadioItem>)}
                 <Menu.Divider />
-                <Menu.Item role="menuitemcheckbox" aria-checked={!!state.nest} rightSection={state.nest ? <Icon name="check" /> : undefined} onClick={() => set({ nest: state.nest ? undefined : true })}>Nest child runs</Menu.Item>
+                <Menu.CheckboxItem checked={!!state.nest} onChange={(on) => set({ nest: on || undefined })}>Nest child runs</Menu.CheckboxItem>
                 <Menu.Divider />
                 <Menu.Label>Group by</Menu.Label>
-                <Menu.Item role="menuitemradio" aria-checked={!state.group} onClick={() => set({ group: undefined })}>nothing</Menu.Item>
-                {[...columns.filter((c) => kindOf(c) !== 'metrics'), 'attributes.status', 'attributes.user_id'].map((c) => <Menu.Item key={c} role="menuitemradio" aria-checked={state.group === c} rightSection={state.group === c ? <Icon name="check" /> : undefined} onClick={() => set({ group: c })}>{columnLabel(c)}</Menu.Item>)}
+                <Menu.RadioItem value="" checked={!state.group} onChange={() => set({ group: undefined })}>nothing</Menu.RadioItem>
+                {[...columns.filter((c) => kindOf(c) !== 'metrics'), 'attributes.status', 'attributes.user_id'].map((c) => <Menu.RadioItem key={c} value={c} checked={state.group === c} onChange={() => set({ group: c })}>{columnLabel(c)}</Menu.RadioItem>)}
                 <Menu.Divider />
-                <Menu.Item onClick={() => void act(csv)}>Download as CSV</Menu.Item>
+                <Menu.Item onClick={() => void attempt(csv)}>Download as CSV</Menu.Item>
               </Menu.Dropdown>
             </Menu>
           </div>
@@ -244,13 +262,14 @@ export function ExperimentPage() {
             </div>
           )}
           {failed && <Failure error={failed} what="It did not happen" />}
-          {state.group && <Groups column={state.group} groups={groups.data?.groups} onPick={(clause) => set({ filter: [state.filter, clause].filter(Boolean).join(' AND '), group: undefined })} />}
+          {children.error && <Failure error={children.error} what="Nested runs cannot be shown" />}
+          {state.group && <Groups column={state.group} error={groups.error} groups={groups.isPlaceholderData ? undefined : groups.data?.groups} onPick={(clause) => set({ filter: [state.filter, clause].filter(Boolean).join(' AND '), group: undefined })} />}
           {table.error ? (
             <Failure error={table.error} what="The runs cannot be shown" retry={table.refetch} />
           ) : table.pending && table.total === 0 ? (
             <Loading rows={10} />
           ) : table.total === 0 && top.length === 0 ? (
-            filter ? <Empty title="No run matches" /> : <Empty title="No run yet" command={firstRun(location.origin)}>Any MLflow client logs here; set one variable.</Empty>
+            filter ? <Empty title="No run matches" /> : state.view === 'deleted' ? <Empty title="No run is deleted">A deleted run can be restored from here until it is removed for good.</Empty> : <Empty title="No run yet" command={firstRun(location.origin)}>Any MLflow client logs here; set one variable.</Empty>
           ) : look === 'table' ? (
             grid
           ) : (
@@ -320,19 +339,23 @@ function TagMany({ ids, act }: { ids: string[]; act: (work: () => Promise<unknow
   );
 }
 
-function Groups({ column, groups, onPick }: { column: string; groups: TableAnswer['groups']; onPick: (clause: string) => void }) {
+function Groups({ column, groups, error, onPick }: { column: string; groups: TableAnswer['groups']; error: Error | null; onPick: (clause: string) => void }) {
+  if (error) return <Failure error={error} what="The groups cannot be shown" />;
   if (!groups) return <Loading rows={2} />;
   const most = Math.max(1, ...groups.map((g) => g.count));
   return (
     <div className="groups" role="list" aria-label={`Groups by ${columnLabel(column)}`}>
       {groups.slice(0, 40).map((g) => {
         const value = g.values[0] ?? null;
+        const clause = clauseOf(column, value);
         return (
-          <button key={String(value)} type="button" role="listitem" className="bucket" onClick={() => onPick(value === null ? `${column} IS NULL` : `${column} = '${String(value).replace(/'/g, '')}'`)} title="Show these runs only">
-            <span className="clip mono">{value === null ? 'none' : String(value)}</span>
-            <i style={{ width: `${(g.count / most) * 100}%` }} />
-            <b>{count(g.count)}</b>
-          </button>
+          <div key={JSON.stringify(value)} role="listitem">
+            <button type="button" className="bucket" disabled={!clause} onClick={() => clause && onPick(clause)} title={clause && 'Show these runs only'}>
+              <span className="clip mono">{value === null ? 'none' : String(value)}</span>
+              <i style={{ width: `${(g.count / most) * 100}%` }} />
+              <b>{count(g.count)}</b>
+            </button>
+          </div>
         );
       })}
       {groups.length > 40 && <span className="third tiny">and {count(groups.length - 40)} more values</span>}

@@ -74,7 +74,7 @@ export function RunsPage() {
             <Menu closeOnItemClick={false} position="bottom-end" width={220}>
               <Menu.Target><button type="button" className="btn small"><Icon name="table" /> Columns</button></Menu.Target>
               <Menu.Dropdown style={{ maxHeight: 360, overflow: 'auto' }}>
-                {known.map((k) => <Menu.Item key={k} role="menuitemcheckbox" aria-checked={metrics.includes(k)} rightSection={metrics.includes(k) ? <Icon name="check" /> : undefined} onClick={() => toggle(k)}>{metricName(k)}</Menu.Item>)}
+                {known.map((k) => <Menu.CheckboxItem key={k} checked={metrics.includes(k)} onChange={() => toggle(k)}>{metricName(k)}</Menu.CheckboxItem>)}
               </Menu.Dropdown>
             </Menu>
           </>

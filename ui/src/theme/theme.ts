@@ -24,7 +24,8 @@ export const theme = createTheme({
     Select: { defaultProps: { size: 'xs' } },
     Textarea: { defaultProps: { size: 'sm' } },
     Modal: { defaultProps: { centered: true, transitionProps: { duration: 120 } } },
-    Menu: { defaultProps: { shadow: 'md', transitionProps: { duration: 120 } } },
+    // Its first item has the focus: a placeholder that has it is nothing that a menu may hold.
+    Menu: { defaultProps: { shadow: 'md', transitionProps: { duration: 120 }, withInitialFocusPlaceholder: false } },
   },
 });
 

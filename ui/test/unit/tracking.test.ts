@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { num, quoteKey, type Curve, type TrackedRun } from '../../src/api/tracking';
+import { clauseOf, num, quoteKey, type Curve, type TrackedRun } from '../../src/api/tracking';
 import { dimension } from '../../src/charts/cloud';
 import { aligned, smoothed } from '../../src/charts/curves';
 import { hue } from '../../src/charts/hue';
 import { pathOfHash } from '../../src/hash';
 import { lines } from '../../src/pages/compare';
-import { columnLabel } from '../../src/pages/experiment';
+import { columnLabel, locate } from '../../src/pages/experiment';
 import { lookOf, parseCSV } from '../../src/parts/artifacts';
 import { visibleColumns } from '../../src/parts/grid';
 
@@ -35,6 +35,18 @@ test('keys are quoted where the grammar needs it', () => {
   expect(quoteKey('metrics', 'auc')).toBe('metrics.auc');
   expect(quoteKey('metrics', 'val/loss 1')).toBe('metrics.`val/loss 1`');
   expect(columnLabel('metrics.`val/loss 1`')).toBe('val/loss 1');
+});
+
+test('a value is found with the quotes that it does not have', () => {
+  expect(['risk', "o'hara", '', `5' 6"`].map((v) => clauseOf('tags.team', v))).toEqual(["tags.team = 'risk'", `tags.team = "o'hara"`, "tags.team = ''", undefined]);
+  expect([clauseOf('params.depth', null), clauseOf('attributes.user_id', null)]).toEqual(['params.depth IS NULL', undefined]);
+});
+
+test('rows below opened rows move those after them', () => {
+  const blocks = [{ at: 1, rows: ['a', 'b'] }, { at: 2, rows: [] }, { at: 3, rows: ['c'] }];
+  expect(Array.from({ length: 9 }, (_, i) => locate(i, blocks))).toEqual([
+    { index: 0 }, { index: 1 }, { index: 1, below: 0 }, { index: 1, below: 1 }, { index: 2 }, { index: 3 }, { index: 3, below: 0 }, { index: 4 }, { index: 5 },
+  ]);
 });
 
 test('words for what is no number stay words, and draw nothing', () => {
