@@ -1,7 +1,8 @@
 """Trains scikit-learn's logistic regression on the matrix that the Go side wrote, and tells what it cost.
 
 Usage: peer.py FOLDER. FOLDER/job.json says shape, penalty, tolerance and solver; FOLDER/*.f32 are row-major float32.
-It standardises and trains, both within the time, on float64 and on float32; the cheaper counts, if it reaches the loss. The answer, one JSON object, goes to standard output.
+It standardises and trains, both within the time, on float64 and on float32; the cheaper counts, if it reaches the
+loss. The answer, one JSON object, goes to standard output.
 """
 
 import json

@@ -1,6 +1,6 @@
 // Command quality measures how good models are that nobody tuned: trimtab learn fit as it comes, beside the defaults of
-// LightGBM, XGBoost, CatBoost and scikit-learn, over 24 mixed data sets, one thread each. Defaults were chosen on one half
-// of the sets; the other half is the report. The result goes to its section of bench/RESULTS.md.
+// LightGBM, XGBoost, CatBoost and scikit-learn, over 24 mixed data sets, one thread each. Defaults may be
+// chosen on one half of the sets; the other half is the report. The result goes to its section of bench/RESULTS.md.
 //
 //	go run ./bench/quality [-program bin/trimtab] [-preset fast] [-folder DIR] [-results bench/RESULTS.md]
 //
@@ -308,7 +308,7 @@ func report(o options, sets []set) (string, error) {
 	}
 	p("%s\n\n", title)
 	p("`go run ./bench/quality`, %s, %s. `trimtab learn fit` (preset %s) beside the defaults of the peers, 1 thread each, on %d data sets, a quarter of the\n", time.Now().UTC().Format(time.DateOnly), results.Processor(), preset, len(sets))
-	p("rows held out. Places by log loss, and by RMSE for regression; our defaults were chosen on one half of the sets, and the other half is the report.\nThe interval of a mean place is a bootstrap over the sets; p is Wilcoxon's signed rank of our losses against theirs, as logarithms of the ratio.\n\n")
+	p("rows held out. Places by log loss, and by RMSE for regression; what the presets do was decided before these sets were run,\nand nothing was changed after seeing either half.\nThe interval of a mean place is a bootstrap over the sets; p is Wilcoxon's signed rank of our losses against theirs, as logarithms of the ratio.\n\n")
 	for _, half := range []string{"report", "choose"} {
 		var of []int
 		for i, s := range sets {
@@ -317,7 +317,7 @@ func report(o options, sets []set) (string, error) {
 			}
 		}
 		p("**%s (%d sets)**\n\n| contender | mean place by loss (95 %%) | by AUC, R² | first places | p against us | CPU s of the fits |\n|---|---|---|---|---|---|\n",
-			map[string]string{"report": "The report", "choose": "The half that defaults were chosen on"}[half], len(of))
+			map[string]string{"report": "The report", "choose": "The half that defaults may be chosen on"}[half], len(of))
 		places := make([][2][]float64, len(who))
 		first := make([]int, len(who))
 		for _, i := range of {

@@ -49,7 +49,8 @@ def catboost(task, x, y, texts):
             x[c] = x[c].astype(object).where(x[c].notna(), "missing").astype(str)
         return x
 
-    model = (cb.CatBoostRegressor if task == "regression" else cb.CatBoostClassifier)(thread_count=1, verbose=0, allow_writing_files=False, cat_features=texts)
+    kind = cb.CatBoostRegressor if task == "regression" else cb.CatBoostClassifier
+    model = kind(thread_count=1, verbose=0, allow_writing_files=False, cat_features=texts)
     model.fit(back(x), y)
     return model, back
 
@@ -115,7 +116,7 @@ def main():
     fit = {"lightgbm": lightgbm, "xgboost": xgboost, "catboost": catboost, "hist": hist, "forest": forest, "linear": linear}[PEER]
     took = {}
     for s in json.load(open(os.path.join(FOLDER, "sets.json"))):
-        train, test = (pd.read_csv(os.path.join(FOLDER, "%s.%s.csv" % (s["name"], part))) for part in ("train", "test"))
+        train, test = (pd.read_csv(os.path.join(FOLDER, "{}.{}.csv".format(s["name"], part))) for part in ("train", "test"))
         y = train.pop("y")
         test.pop("y")
         classes = None
@@ -129,7 +130,7 @@ def main():
             out = pd.DataFrame({"prediction": np.asarray(model.predict(back(test))).ravel()})
         else:
             out = pd.DataFrame(model.predict_proba(back(test)), columns=[str(c) for c in classes])
-        out.to_csv(os.path.join(FOLDER, "%s.%s.csv" % (s["name"], PEER)), index=False)
+        out.to_csv(os.path.join(FOLDER, "{}.{}.csv".format(s["name"], PEER)), index=False)
     json.dump(took, open(os.path.join(FOLDER, PEER + ".json"), "w"))
 
 

@@ -177,6 +177,7 @@ func parts(t *tree.Tree, n int32) (left, right float64, err error) {
 // its factors: the factors of the product and of the contribution, to the left and to the right.
 const (
 	lanes = 4
+	//lint:file-ignore U1000 the assembly uses the states and the offsets by name
 	// barred: the row failed a split above on the same feature, which therefore contributed there already.
 	barred = 0
 	// wentLeft and wentRight: it passed all of them, and this one to the left, or right.

@@ -9,6 +9,8 @@ import (
 // vector says that the kernels can be used. Each does n times eight numbers as its definition in net.go does them.
 var vector = cpu.X86.HasAVX2
 
+//lint:file-ignore U1000 the assembly uses these constants
+
 // series are the constants of exp32, a vector of each: 1/ln 2, what leaves whole numbers in the low bits, ln 2, and the
 // factors of the polynomial, the highest first.
 var series = [...][4]float64{four(1 / ln2), four(whole), four(ln2), four(1.0 / 720), four(1.0 / 120), four(1.0 / 24), four(1.0 / 6), four(.5), four(1)}

@@ -426,7 +426,7 @@ func (s *Schema) LabelsOf(t *table.Table, label string) (y []float64, rows []int
 		if c.IsNull(i) {
 			continue
 		}
-		v := math.NaN()
+		var v float64
 		switch {
 		case s.Classes != nil:
 			k, ok := s.classes[text(c, i)]

@@ -8,7 +8,7 @@ type scratch struct {
 	cuts   [maxCuts]rowBits
 	slots  [totalSlots]rowBits
 	tables [cutTables]rowBits
-	planes [8]rowBits
+	planes [8]rowBits //lint:ignore U1000 the assembly uses it
 	index  [block]uint8
 
 	ranks []uint8   // block ranks for each byte column

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import sklearn
-from sklearn.linear_model import (ElasticNet, ElasticNetCV, Lasso, LassoCV, LinearRegression, LogisticRegression, Ridge)
+from sklearn.linear_model import ElasticNet, ElasticNetCV, Lasso, LassoCV, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import PredefinedSplit
 from sklearn.preprocessing import StandardScaler
 
