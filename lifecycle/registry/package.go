@@ -12,6 +12,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/onnx"
+	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/profile"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
@@ -41,9 +42,39 @@ type Package struct {
 	Version   int
 	Signature Signature
 	Fitted    *recipe.Fitted
-	Learned   learn.Model
+	Learned   learn.Model // nil when Predictor answers
 	Threshold float64
 	Reference *profile.Reference
+
+	// Predictor answers for a version that is not a recipe with a learner of ours; Binding says how rows become its tensors.
+	// Whoever loaded the package closes it.
+	Predictor predictor.Predictor
+	Binding   Binding
+
+	Engine string // what answers: native, onnx, onnxruntime, python or r
+	Memory int64  // bytes that the loaded version holds, about; 0 = not known
+}
+
+// Binding ties the rows of a signature to the tensors of a predictor. A signature of the task TaskTensors needs none: its tensors go
+// through as they come.
+type Binding struct {
+	Matrix string `json:"matrix,omitempty"` // the one input that takes all features as [rows, features]; "" = every feature is an input of its name
+	Scores string `json:"scores,omitempty"` // output of numbers, [rows], [rows, 1] or [rows, K]
+	Skip   int    `json:"skip,omitempty"`   // of a row of Scores: numbers before the first that counts (1 for the two columns of a binary classifier)
+	Label  string `json:"label,omitempty"`  // output of labels, one per row; "" = the label follows from the scores
+}
+
+// Outputs is how many numbers a row is answered with.
+func (p *Package) Outputs() int {
+	switch {
+	case p.Learned != nil:
+		return p.Learned.Outputs()
+	case p.Signature.Task == string(learn.Multiclass):
+		return len(p.Signature.Classes)
+	case p.Signature.Task == TaskTensors:
+		return 0
+	}
+	return 1
 }
 
 // Golden is rows and the outputs that every engine which loads the version must reproduce.

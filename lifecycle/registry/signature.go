@@ -1,6 +1,9 @@
 package registry
 
-import "github.com/trimtab-ml/trimtab/engine/table"
+import (
+	"github.com/trimtab-ml/trimtab/engine/predictor"
+	"github.com/trimtab-ml/trimtab/engine/table"
+)
 
 // Roles of an input.
 const (
@@ -17,7 +20,7 @@ type Signature struct {
 	// Features names what the recipe reads, in its order: each is an input or a derived value.
 	Features []string `json:"features"`
 
-	Task     string   `json:"task"` // binary, multiclass or regression
+	Task     string   `json:"task"` // binary, multiclass, regression or tensors
 	Classes  []string `json:"classes,omitempty"`
 	Label    string   `json:"label"`              // name of the thing predicted
 	Expr     string   `json:"expr,omitempty"`     // how it is computed from the columns of an outcome
@@ -25,7 +28,14 @@ type Signature struct {
 	Key      []string `json:"key,omitempty"`      // columns that name a row of the dataset
 	Time     string   `json:"time,omitempty"`     // its time column
 	Zone     string   `json:"zone,omitempty"`     // the zone in which its hours and weekdays are meant
+
+	// Of the task tensors: what goes in and comes out as it is. Inputs then names them for the log.
+	TensorInputs  []predictor.Field `json:"tensor_inputs,omitempty"`
+	TensorOutputs []predictor.Field `json:"tensor_outputs,omitempty"`
 }
+
+// TaskTensors is the task of a version whose answers are no scores of rows: whatever tensors it gives are the answer.
+const TaskTensors = "tensors"
 
 // Input is one field of a request.
 type Input struct {

@@ -1,13 +1,48 @@
 package serve
 
-// Batch is a request: rows by name, and what the caller says about them. Its texts may alias a buffer that is reused once Predict has
-// returned; what serve keeps of them it copies.
+import (
+	"github.com/trimtab-ml/trimtab/engine/tensor"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+)
+
+// Batch is a request: rows by name, or columns, and what the caller says about them. Its texts may alias a buffer that is reused once the
+// answer is made; what serve keeps of them it copies.
 type Batch struct {
 	Request string   // the caller's request id, if any
-	Rows    []Row    //
+	Rows    []Row    // rows, each with its fields,
+	Columns []Column // or columns, all with the same number of rows; not both
 	Keys    []string // one per row, or nil; "" = derive
 	At      []int64  // microseconds: one per row, one for all, or nil
 	Explain bool     // say of every row what its features contributed
+
+	Params   map[string]any           // of the caller, for models that take them
+	Header   func(name string) string // of the request, for routes by header; nil = it has none
+	Priority int                      // 0 = usual; above, it is served first and shed last; below, the other way round
+	Wanted   []string                 // outputs of a version that answers tensors; none = all
+}
+
+// Column is a named input for all rows: cells as the request spelt them, or a tensor whose first dimension is the rows. A tensor
+// with more than one value per row is a matrix of several inputs, or an input of a version that takes tensors.
+type Column struct {
+	Name   string
+	Cells  []Cell
+	Tensor *tensor.Tensor // nil = Cells
+	Kind   string         // content type that the request gave it: "datetime", "base64", "np", "pd", "str"; "" = by the signature
+}
+
+// Choice says which version a request asks for. The zero Choice is the deployment's route.
+type Choice struct {
+	Version int    // a resident version; 0 = none is named
+	Label   string // a label of the route, such as "stable"; "" = none
+}
+
+// Answer is what a request gets.
+type Answer struct {
+	Deployment  string
+	Version     int                 // that answered; where two did, the champion's
+	Signature   *registry.Signature // of Version
+	Predictions []Prediction        // one per row
+	Outputs     []tensor.Named      // of a version that answers tensors, for all rows; else nil
 }
 
 // Row is the fields of one row in any order.
