@@ -1,4 +1,5 @@
-package inference
+// Package oip is the Open Inference Protocol.
+package oip
 
 import (
 	"encoding/json"
@@ -6,7 +7,9 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/route"
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -45,14 +48,12 @@ const (
 type oip struct {
 	serving *serve.Service
 	log     *slog.Logger
-	opt     Options
+	opt     codec.Options
 }
 
-func registerOIP(r *route.Router, s *serve.Service, opt Options) {
-	o := &oip{serving: s, log: opt.Log, opt: opt}
-	if o.log == nil {
-		o.log = slog.Default()
-	}
+// Register adds the door.
+func Register(r *route.Router, s *serve.Service, opt codec.Options) {
+	o := &oip{serving: s, log: opt.Logger(), opt: opt}
 	read := func(action, resource string) route.Access {
 		return route.Access{Action: action, Resource: resource, Audit: route.Read}
 	}
@@ -64,7 +65,7 @@ func registerOIP(r *route.Router, s *serve.Service, opt Options) {
 		model := "/v2/models/{model}" + version
 		r.Handle(http.MethodGet, model, read("deployment.read", "deployment/{model}"), o.handle(o.metadata))
 		r.Handle(http.MethodGet, model+"/ready", read("deployment.read", "deployment/{model}"), o.handle(o.ready))
-		r.Handle(http.MethodPost, model+"/infer", route.Access{Action: "deployment.predict", Resource: "deployment/{model}", Audit: route.Infer, MaxBody: maxBody},
+		r.Handle(http.MethodPost, model+"/infer", route.Access{Action: "deployment.predict", Resource: "deployment/{model}", Audit: route.Infer, MaxBody: opt.Limit()},
 			func(w http.ResponseWriter, req *http.Request) {
 				if err := o.infer(w, req); err != nil {
 					o.refuse(w, req, err)
@@ -86,7 +87,7 @@ func (o *oip) handle(h func(*http.Request) (any, error)) http.HandlerFunc {
 			o.refuse(w, req, err)
 			return
 		}
-		w.Header()["Content-Type"] = jsonType
+		w.Header()["Content-Type"] = codec.JSON
 		_, _ = w.Write(append(b, '\n')) // a caller that left is not there to be told
 	}
 }
@@ -103,8 +104,8 @@ func (o *oip) refuse(w http.ResponseWriter, req *http.Request, err error) {
 		text += "; " + hint
 	}
 	b := append([]byte(nil), `{"error":`...)
-	b = append(appendText(b, text), "}\n"...)
-	w.Header()["Content-Type"] = jsonType
+	b = append(codec.AppendText(b, text), "}\n"...)
+	w.Header()["Content-Type"] = codec.JSON
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a caller that left is not there to be told
 }
@@ -125,7 +126,7 @@ func version(req *http.Request) (int, error) {
 	}
 	v, err := strconv.Atoi(text)
 	if err != nil || v < 1 {
-		return 0, fault.New(fault.NotFound, "%s has no version %q", clip(req.PathValue("model")), clip(text)).WithHint("versions are 1, 2, 3, …")
+		return 0, fault.New(fault.NotFound, "%s has no version %q", codec.Clip(req.PathValue("model")), codec.Clip(text)).WithHint("versions are 1, 2, 3, …")
 	}
 	return v, nil
 }
@@ -192,7 +193,7 @@ var datatypes = map[table.Kind]string{table.Double: "FP64", table.Long: "INT64",
 
 // classesOf is the columns of the probabilities.
 func classesOf(sig *registry.Signature) int {
-	if sig.Task == taskBinary {
+	if sig.Task == string(learn.Binary) {
 		return 2
 	}
 	return len(sig.Classes)
@@ -200,7 +201,7 @@ func classesOf(sig *registry.Signature) int {
 
 func outputsOf(sig *registry.Signature) []tensorInfo {
 	var out []tensorInfo
-	if sig.Task == taskRegression {
+	if sig.Task == string(learn.Regression) {
 		out = append(out, tensorInfo{Name: outVariable, Datatype: "FP64", Shape: []int{-1, 1}})
 	} else {
 		out = append(out, tensorInfo{Name: outProbabilities, Datatype: "FP64", Shape: []int{-1, classesOf(sig)}}, tensorInfo{Name: outLabel, Datatype: "BYTES", Shape: []int{-1}})
@@ -217,12 +218,12 @@ func (o *oip) infer(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x := exchanges.Get().(*exchange)
-	defer x.release()
-	if err := x.read(req); err != nil {
+	x := codec.Get()
+	defer x.Release()
+	if err := x.Read(req, o.opt.Limit()); err != nil {
 		return err
 	}
-	q, err := x.parseInfer()
+	q, err := parse(x)
 	if err != nil {
 		return err
 	}
@@ -237,14 +238,14 @@ func (o *oip) infer(w http.ResponseWriter, req *http.Request) error {
 			return err
 		}
 	}
-	preds, err := o.serving.Predict(req.Context(), name, v, &x.batch)
+	preds, err := o.serving.Predict(req.Context(), name, v, &x.Batch)
 	if err != nil {
 		return err
 	}
-	if err := x.writeInfer(name, q, preds); err != nil {
+	if err := write(x, name, q, preds); err != nil {
 		return err
 	}
-	x.send(w)
+	x.Send(w, req)
 	return nil
 }
 
@@ -260,7 +261,7 @@ func checkOutputs(want []string, sig *registry.Signature) error {
 			names += t.Name
 		}
 		if !found {
-			return fault.New(fault.Invalid, "there is no output %q", clip(name)).WithHint("outputs are %s", names)
+			return fault.New(fault.Invalid, "there is no output %q", codec.Clip(name)).WithHint("outputs are %s", names)
 		}
 	}
 	return nil

@@ -1,10 +1,13 @@
-package inference
+package oip
 
 import (
 	"math"
 	"slices"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
+	"github.com/trimtab-ml/trimtab/api/inference/scan"
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
@@ -30,58 +33,58 @@ type tensor struct {
 // maxTensors bounds the inputs of a request.
 const maxTensors = 4096
 
-// parseInfer reads an infer request and makes rows of its columns.
-func (x *exchange) parseInfer() (*inferRequest, error) {
-	x.begin()
-	s := &x.scan
+// parse reads an infer request and makes rows of its columns.
+func parse(x *codec.Exchange) (*inferRequest, error) {
+	x.Begin()
+	s := &x.Scan
 	q := &inferRequest{}
 	var tensors []tensor
 	var key string
 	hasAt, hasKey := false, false
 	var at int64
-	for ok := s.open('{'); ok; ok = s.more('{') {
-		switch s.key() {
+	for ok := s.Open('{'); ok; ok = s.More('{') {
+		switch s.Key() {
 		case "id":
-			q.id, q.hasID = s.optionalText("id"), true
-			x.batch.Request = q.id
+			q.id, q.hasID = codec.OptionalText(s, "id"), true
+			x.Batch.Request = q.id
 		case "parameters":
-			for ok := s.open('{'); ok; ok = s.more('{') {
-				switch s.key() {
+			for ok := s.Open('{'); ok; ok = s.More('{') {
+				switch s.Key() {
 				case "key":
-					key, hasKey = s.optionalText("key"), true
+					key, hasKey = codec.OptionalText(s, "key"), true
 				case "at":
-					at, hasAt = s.time(), true
+					at, hasAt = codec.Time(s), true
 				case "explain":
-					x.batch.Explain = s.flag("the parameter explain")
+					x.Batch.Explain = codec.Flag(s, "the parameter explain")
 				default:
-					s.skip()
+					s.Skip()
 				}
 			}
 		case "inputs":
-			for ok := s.open('['); ok; ok = s.more('[') {
+			for ok := s.Open('['); ok; ok = s.More('[') {
 				if len(tensors) >= maxTensors {
-					s.fail("it has more than %d inputs", maxTensors)
+					s.Fail("it has more than %d inputs", maxTensors)
 					break
 				}
-				tensors = append(tensors, s.tensor())
+				tensors = append(tensors, input(s))
 			}
 		case "outputs":
-			for ok := s.open('['); ok; ok = s.more('[') {
-				for ok := s.open('{'); ok; ok = s.more('{') {
-					if s.key() == "name" {
-						q.outputs = append(q.outputs, s.optionalText("the name of an output"))
+			for ok := s.Open('['); ok; ok = s.More('[') {
+				for ok := s.Open('{'); ok; ok = s.More('{') {
+					if s.Key() == "name" {
+						q.outputs = append(q.outputs, codec.OptionalText(s, "the name of an output"))
 					} else {
-						s.skip()
+						s.Skip()
 					}
 				}
 			}
 		default:
-			s.skip() // the protocol lets servers ignore what they do not know
+			s.Skip() // the protocol lets servers ignore what they do not know
 		}
 	}
-	s.end()
-	if s.err != nil {
-		return nil, s.err
+	s.End()
+	if s.Err != nil {
+		return nil, s.Err
 	}
 	if len(tensors) == 0 {
 		return nil, fault.New(fault.Invalid, "the request has no inputs").WithHint(`send {"inputs": [{"name": …, "shape": [1], "datatype": …, "data": […]}]}`)
@@ -90,7 +93,7 @@ func (x *exchange) parseInfer() (*inferRequest, error) {
 	for i := range tensors {
 		t := &tensors[i]
 		if len(t.cells) != n {
-			return nil, fault.New(fault.Invalid, "the input %q has %d rows, %q has %d", clip(t.name), len(t.cells), clip(tensors[0].name), n)
+			return nil, fault.New(fault.Invalid, "the input %q has %d rows, %q has %d", codec.Clip(t.name), len(t.cells), codec.Clip(tensors[0].name), n)
 		}
 	}
 	if hasKey && key != "" && n != 1 {
@@ -100,10 +103,10 @@ func (x *exchange) parseInfer() (*inferRequest, error) {
 		return nil, fault.New(fault.TooLarge, "the request has %d rows; at most %d are taken", n, serve.MaxRows)
 	}
 	if hasAt {
-		x.batch.At = append(x.batch.At, at)
+		x.Batch.At = append(x.Batch.At, at)
 	}
 	if key != "" {
-		x.batch.Keys = append(x.batch.Keys, key)
+		x.Batch.Keys = append(x.Batch.Keys, key)
 	}
 	for row := range n {
 		for i := range tensors {
@@ -115,9 +118,9 @@ func (x *exchange) parseInfer() (*inferRequest, error) {
 					return nil, fault.New(fault.Invalid, "%s is a BYTES tensor", tensorKey)
 				}
 				if row == 0 {
-					x.batch.Keys = x.batch.Keys[:0]
+					x.Batch.Keys = x.Batch.Keys[:0]
 				}
-				x.batch.Keys = append(x.batch.Keys, c.Text)
+				x.Batch.Keys = append(x.Batch.Keys, c.Text)
 			case tensorAt:
 				us, ok := int64(c.Number), c.Type == serve.NumberCell
 				if c.Type == serve.TextCell {
@@ -127,119 +130,118 @@ func (x *exchange) parseInfer() (*inferRequest, error) {
 					return nil, fault.New(fault.Invalid, "%s is a tensor of times: BYTES such as 2013-04-01T10:00:00Z, or INT64 microseconds", tensorAt)
 				}
 				if row == 0 {
-					x.batch.At = x.batch.At[:0]
+					x.Batch.At = x.Batch.At[:0]
 				}
-				x.batch.At = append(x.batch.At, us)
+				x.Batch.At = append(x.Batch.At, us)
 			default:
-				x.fields = append(x.fields, serve.Field{Name: t.name, Cell: c})
+				x.Field(t.name, c)
 			}
 		}
-		x.ends = append(x.ends, len(x.fields))
+		x.EndRow()
 	}
-	x.rows()
+	x.Rows()
 	return q, nil
 }
 
-// tensor reads one input. Its data is read once shape and datatype are known, whatever the order of the members.
-func (s *scanner) tensor() tensor {
+// input reads one input. Its data is read once shape and datatype are known, whatever the order of the members.
+func input(s *scan.Scanner) tensor {
 	t := tensor{data: -1}
-	for ok := s.open('{'); ok; ok = s.more('{') {
-		switch s.key() {
+	for ok := s.Open('{'); ok; ok = s.More('{') {
+		switch s.Key() {
 		case "name":
-			t.name = s.optionalText("the name of an input")
+			t.name = codec.OptionalText(s, "the name of an input")
 		case "datatype":
-			t.datatype = s.optionalText("the datatype of an input")
+			t.datatype = codec.OptionalText(s, "the datatype of an input")
 		case "shape":
 			t.hasShape = true
 			t.shape = t.shape[:0]
-			for ok := s.open('['); ok; ok = s.more('[') {
-				s.space()
-				f := s.number()
+			for ok := s.Open('['); ok; ok = s.More('[') {
+				s.Space()
+				f := s.Number()
 				if f != math.Trunc(f) || f < 0 || f > math.MaxInt32 || len(t.shape) > 8 {
-					s.fail("the shape of %q is not a list of sizes", clip(t.name))
+					s.Fail("the shape of %q is not a list of sizes", codec.Clip(t.name))
 					break
 				}
 				t.shape = append(t.shape, int(f))
 			}
 		case "data":
-			s.space()
+			s.Space()
 			if t.data >= 0 {
-				s.fail("the input %q has data twice", clip(t.name))
+				s.Fail("the input %q has data twice", codec.Clip(t.name))
 			}
-			t.data = s.i
+			t.data = s.Offset()
 			if t.datatype != "" && t.hasShape {
-				s.read(&t)
+				read(s, &t)
 			} else {
-				s.skip()
+				s.Skip()
 			}
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
-	if s.err != nil {
+	if s.Err != nil {
 		return t
 	}
 	if t.data < 0 || !t.hasShape || t.datatype == "" || t.name == "" {
-		s.fail("the input %q lacks one of name, shape, datatype and data", clip(t.name))
+		s.Fail("the input %q lacks one of name, shape, datatype and data", codec.Clip(t.name))
 		return t
 	}
 	if !t.read {
-		again := scanner{b: s.b, i: t.data, depth: s.depth}
-		again.read(&t)
-		s.err = again.err
+		again := s.From(t.data)
+		read(&again, &t)
+		s.Err = again.Err
 	}
 	return t
 }
 
 // read reads the data of a tensor whose shape and datatype are known.
-func (s *scanner) read(t *tensor) {
+func read(s *scan.Scanner, t *tensor) {
 	t.read = true
 	rows, cells := 1, 1
 	for i, d := range t.shape {
 		if i == 0 {
 			rows = d
 		}
-		if d > 0 && cells > maxBody/d {
-			s.fail("the shape of %q has more elements than a request can hold", clip(t.name))
+		if d > 0 && cells > codec.DefaultMaxBody/d {
+			s.Fail("the shape of %q has more elements than a request can hold", codec.Clip(t.name))
 			return
 		}
 		cells *= d
 	}
 	if len(t.shape) == 0 || cells != rows {
-		s.fail("the input %q has the shape %v; inputs are columns: [N] or [N, 1]", clip(t.name), t.shape)
+		s.Fail("the input %q has the shape %v; inputs are columns: [N] or [N, 1]", codec.Clip(t.name), t.shape)
 		return
 	}
 	kind, bits, signed := kindOf(t.datatype)
 	if kind == serve.NullCell {
-		s.fail("the input %q has the datatype %q, which is none of the protocol's", clip(t.name), clip(t.datatype))
+		s.Fail("the input %q has the datatype %q, which is none of the protocol's", codec.Clip(t.name), codec.Clip(t.datatype))
 		return
 	}
-	t.cells = make([]serve.Cell, 0, min(rows, len(s.b)))
-	s.elements(t, kind, bits, signed, rows)
-	if s.err == nil && len(t.cells) != rows {
-		s.fail("the input %q has %d elements; its shape says %d", clip(t.name), len(t.cells), rows)
+	t.cells = make([]serve.Cell, 0, min(rows, serve.MaxRows))
+	elements(s, t, kind, bits, signed, rows)
+	if s.Err == nil && len(t.cells) != rows {
+		s.Fail("the input %q has %d elements; its shape says %d", codec.Clip(t.name), len(t.cells), rows)
 	}
 }
 
 // elements reads data, flat or nested.
-func (s *scanner) elements(t *tensor, kind serve.CellType, bits int, signed bool, rows int) {
-	for ok := s.open('['); ok; ok = s.more('[') {
-		if s.space() == '[' {
-			s.elements(t, kind, bits, signed, rows)
+func elements(s *scan.Scanner, t *tensor, kind serve.CellType, bits int, signed bool, rows int) {
+	for ok := s.Open('['); ok; ok = s.More('[') {
+		if s.Space() == '[' {
+			elements(s, t, kind, bits, signed, rows)
 			continue
 		}
-		at := s.i
-		c := s.cell()
-		if s.err != nil {
+		at := s.Offset()
+		c := codec.Cell(s)
+		if s.Err != nil {
 			return
 		}
 		if c.Type != serve.NullCell && (c.Type != kind || bits > 0 && !fits(c.Number, bits, signed)) {
-			s.i = at
-			s.fail("element %d of %q is no %s (byte %d)", len(t.cells), clip(t.name), t.datatype, at)
+			s.Fail("element %d of %q is no %s (byte %d)", len(t.cells), codec.Clip(t.name), t.datatype, at)
 			return
 		}
 		if len(t.cells) >= rows {
-			s.fail("the input %q has more elements than its shape says, %d", clip(t.name), rows)
+			s.Fail("the input %q has more elements than its shape says, %d", codec.Clip(t.name), rows)
 			return
 		}
 		t.cells = append(t.cells, c)
@@ -286,8 +288,8 @@ func fits(f float64, bits int, signed bool) bool {
 	return f >= 0 && f < math.Ldexp(1, bits)
 }
 
-// writeInfer answers an infer request.
-func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Prediction) error {
+// write answers an infer request.
+func write(x *codec.Exchange, name string, q *inferRequest, preds []serve.Prediction) error {
 	sig := preds[0].Signature
 	served := preds[0].Version
 	width := len(preds[0].Scores)
@@ -300,14 +302,14 @@ func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Predic
 			return fault.New(fault.Conflict, "two versions with different classes or features answered").WithHint("ask for one version: /v2/models/%s/versions/%d/infer", name, served)
 		}
 	}
-	b := append(x.answer[:0], `{"model_name":`...)
-	b = appendText(b, name)
+	b := append(x.Answer[:0], `{"model_name":`...)
+	b = codec.AppendText(b, name)
 	b = append(b, `,"model_version":"`...)
 	b = strconv.AppendInt(b, int64(served), 10)
 	b = append(b, '"')
 	if q.hasID {
 		b = append(b, `,"id":`...)
-		b = appendText(b, q.id)
+		b = codec.AppendText(b, q.id)
 	}
 	b = append(b, `,"outputs":[`...)
 	wanted := func(name string) bool {
@@ -350,11 +352,11 @@ func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Predic
 		b = append(b, `]}`...)
 	}
 	switch sig.Task {
-	case taskRegression:
-		output(outVariable, "FP64", 1, func(b []byte, p *serve.Prediction) []byte { return appendNumber(b, p.Scores[0]) })
-	case taskBinary:
+	case string(learn.Regression):
+		output(outVariable, "FP64", 1, func(b []byte, p *serve.Prediction) []byte { return codec.AppendNumber(b, p.Scores[0]) })
+	case string(learn.Binary):
 		output(outProbabilities, "FP64", 2, func(b []byte, p *serve.Prediction) []byte {
-			return appendNumber(append(appendNumber(b, 1-p.Scores[0]), ','), p.Scores[0])
+			return codec.AppendNumber(append(codec.AppendNumber(b, 1-p.Scores[0]), ','), p.Scores[0])
 		})
 	default:
 		output(outProbabilities, "FP64", width, func(b []byte, p *serve.Prediction) []byte {
@@ -362,21 +364,21 @@ func (x *exchange) writeInfer(name string, q *inferRequest, preds []serve.Predic
 				if k > 0 {
 					b = append(b, ',')
 				}
-				b = appendNumber(b, v)
+				b = codec.AppendNumber(b, v)
 			}
 			return b
 		})
 	}
-	if sig.Task != taskRegression {
-		output(outLabel, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return appendText(b, p.Label) })
+	if sig.Task != string(learn.Regression) {
+		output(outLabel, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return codec.AppendText(b, p.Label) })
 	}
-	output(outID, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return appendText(b, p.ID) })
+	output(outID, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return codec.AppendText(b, p.ID) })
 	output(outVersion, "INT64", 0, func(b []byte, p *serve.Prediction) []byte { return strconv.AppendInt(b, int64(p.Version), 10) })
-	output(outArm, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return appendText(b, p.Arm.String()) })
+	output(outArm, "BYTES", 0, func(b []byte, p *serve.Prediction) []byte { return codec.AppendText(b, p.Arm.String()) })
 	if preds[0].Explanation != nil {
 		b = appendWhy(b, preds, !first)
 	}
-	x.answer = append(b, "]}\n"...)
+	x.Answer = append(b, "]}\n"...)
 	return nil
 }
 
@@ -405,7 +407,7 @@ func appendWhy(b []byte, preds []serve.Prediction, comma bool) []byte {
 			if i+o > 0 {
 				b = append(b, ',')
 			}
-			b = appendNumber(b, v)
+			b = codec.AppendNumber(b, v)
 		}
 	}
 	b = append(b, "]}"...)
@@ -416,7 +418,7 @@ func appendWhy(b []byte, preds []serve.Prediction, comma bool) []byte {
 				if i+o+j > 0 {
 					b = append(b, ',')
 				}
-				b = appendNumber(b, v[o])
+				b = codec.AppendNumber(b, v[o])
 			}
 		}
 	}
@@ -426,7 +428,7 @@ func appendWhy(b []byte, preds []serve.Prediction, comma bool) []byte {
 		if j > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(b, name)
+		b = codec.AppendText(b, name)
 	}
 	return append(b, "]}"...)
 }
