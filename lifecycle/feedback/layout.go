@@ -89,6 +89,13 @@ func wider(a, b table.Kind) table.Kind {
 
 // scoreNames names the outputs of a model.
 func scoreNames(sig *registry.Signature) []string {
+	if sig.Task == registry.TaskTensors {
+		names := make([]string, serve.LoggedNumbers(sig))
+		for i := range names {
+			names[i] = "score_" + strconv.Itoa(i)
+		}
+		return names
+	}
 	if sig.Task != taskMulticlass {
 		return []string{"score"}
 	}

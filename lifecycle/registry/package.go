@@ -43,6 +43,7 @@ type Package struct {
 	Signature Signature
 	Fitted    *recipe.Fitted
 	Learned   learn.Model // nil when Predictor answers
+	Wide      bool        // Learned takes the values as float64 (learn.Wide), because it was made by a library that does
 	Threshold float64
 	Reference *profile.Reference
 

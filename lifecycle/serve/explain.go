@@ -33,6 +33,10 @@ type explanations struct {
 // explainer is that of the version; a model that cannot be explained is fault.Invalid, because the caller asked for it.
 func (c *compiled) explainer() (*explain.Explainer, error) {
 	c.why.once.Do(func() {
+		if c.pkg.Learned == nil {
+			c.why.err = fault.New(fault.Invalid, "%s v%d cannot explain its predictions: it is not a model of ours", c.pkg.Model, c.pkg.Version).WithHint("ask without explain")
+			return
+		}
 		e, err := explain.New(c.pkg.Learned)
 		if err != nil {
 			c.why.err = fault.Wrap(err, fault.Invalid, "%s v%d cannot explain its predictions", c.pkg.Model, c.pkg.Version).
@@ -71,7 +75,7 @@ func (c *compiled) explain(vals []table.Value) (*Explanation, error) {
 	}
 	w := c.pool.Get().(*workspace)
 	defer c.pool.Put(w)
-	c.prepare(w, vals)
+	c.prepare(w, vals, w.prepared)
 	return c.contributions(e, w)
 }
 
@@ -112,7 +116,7 @@ func (s *Service) Explain(ctx context.Context, model string, version int, rows [
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := check(&Batch{Rows: rows}); err != nil {
+	if _, err := (&Batch{Rows: rows}).check(); err != nil {
 		return nil, nil, err
 	}
 	if err := c.explainable(len(rows)); err != nil {
@@ -134,7 +138,7 @@ func (s *Service) Explain(ctx context.Context, model string, version int, rows [
 		if err := c.bind(w, row, i, vals, &p, s.pseudonymise); err != nil {
 			return nil, nil, err
 		}
-		if err := c.score(w, vals, i, r.Scores); err != nil {
+		if err := c.scoreRow(w, vals, i, r.Scores); err != nil {
 			return nil, nil, err
 		}
 		why, err := c.contributions(e, w)

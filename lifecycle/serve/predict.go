@@ -4,18 +4,30 @@ import (
 	"context"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/internal/id"
+	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 )
 
 // maxKey bounds a key; an outcome's key has the same bound.
 const maxKey = 1024
 
-// Predict answers the rows of b: by the deployment's route, or by one resident version (version 0 = by the route). It returns after
-// the recorder's promise holds for every row; when one row is refused none is answered. Faults name row, column and value.
+// Predict answers the rows of b by the deployment's route, or by one resident version (version 0 = by the route). It is Infer for
+// callers that want predictions alone.
+func (s *Service) Predict(ctx context.Context, deployment string, version int, b *Batch) ([]Prediction, error) {
+	a, err := s.Infer(ctx, deployment, Choice{Version: version}, b)
+	if err != nil {
+		return nil, err
+	}
+	return a.Predictions, nil
+}
+
+// Infer answers a request: by the deployment's route, or by the version that c chooses. It returns after the recorder's promise holds
+// for every row; when one row is refused none is answered. Faults name row, column and value.
 //
 // A row goes to the canary when the bucket of its key is below the canary's share, so that a growing share only adds keys. The champion
 // scores what a canary answers too. A row that the canary cannot answer is answered by the champion, and counted as the canary's error.
@@ -25,40 +37,159 @@ const maxKey = 1024
 //
 // A missing value is null to the model whatever the signature says: most learners take it. Only where no finite score comes out is the
 // row refused, with the names of what is missing.
-func (s *Service) Predict(ctx context.Context, deployment string, version int, b *Batch) ([]Prediction, error) {
+//
+// Columns may come in any order and with others that the signature does not know. One tensor as wide as the signature has features, when
+// none of them goes by its name, stands for all of them in the signature's order. A version of the task tensors takes its tensors by
+// name and answers Outputs.
+func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Batch) (*Answer, error) {
 	e, err := s.find(deployment)
 	if err != nil {
 		return nil, err
 	}
-	l := e.live.Load()
-	first, err := l.version(version)
+	l, err := s.awake(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	if err := check(b); err != nil {
+	first, pinned, err := l.choose(c, b)
+	if err != nil {
+		return nil, err
+	}
+	if first.sig.Task == registry.TaskTensors {
+		return s.inferTensors(ctx, e, l, first, pinned, b)
+	}
+	x := calls.Get().(*call)
+	defer x.release()
+	*x = call{service: s, ctx: ctx, endpoint: e, live: l, first: first, pinned: pinned, batch: b, groups: x.groups[:0], rows: x.rows, errs: x.errs, matrix: x.matrix, columns: x.columns[:0]}
+	preds, err := x.run()
+	if err != nil {
+		if fault.CodeOf(err) == fault.Internal {
+			e.failed.Add(1)
+		}
+		return nil, err
+	}
+	if err := s.record(ctx, e, l, preds, x); err != nil {
+		return nil, err
+	}
+	a := &Answer{Deployment: e.name, Version: preds[0].Version, Signature: preds[0].Signature, Predictions: preds}
+	for i := range preds {
+		if preds[i].Version != a.Version && preds[i].Arm == Champion {
+			a.Version, a.Signature = preds[i].Version, preds[i].Signature
+			break
+		}
+	}
+	return a, nil
+}
+
+// call is a request of rows while it is answered. Its memory is used again by later ones; what predictions refer to is not part of it.
+type call struct {
+	service  *Service
+	ctx      context.Context
+	endpoint *endpoint
+	live     *live
+	first    *resident // the champion, or what the request chose
+	pinned   bool      // the request chose
+	batch    *Batch
+
+	groups  []group
+	rows    []int   // of groups, and of what failed
+	errs    []error // by row, where the version that should answer it could not
+	matrix  table.Matrix
+	columns []boundColumn
+
+	bound, scored time.Time
+}
+
+// group is the rows that one version answers.
+type group struct {
+	r    *resident
+	from int // its rows are call.rows[from:to]
+	to   int
+}
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// keepRows is the most rows whose memory goes back into the pool.
+const keepRows = 4096
+
+func (x *call) release() {
+	if cap(x.rows) > keepRows || cap(x.matrix.Data) > 64*keepRows {
+		return
+	}
+	clear(x.groups)
+	clear(x.errs)
+	clear(x.columns)
+	x.service, x.ctx, x.endpoint, x.live, x.first, x.batch = nil, nil, nil, nil, nil, nil
+	calls.Put(x)
+}
+
+// run routes, reads and scores all rows.
+func (x *call) run() ([]Prediction, error) {
+	b := x.batch
+	n, err := b.check()
+	if err != nil {
 		return nil, err
 	}
 	if b.Explain {
-		if err := first.explainable(len(b.Rows)); err != nil {
+		if err := x.first.explainable(n); err != nil {
 			return nil, err
 		}
 	}
-	now := time.Now()
-	received := now.UnixMicro()
-	var clock, greatest int64 = 0, math.MinInt64
-	if len(b.At) == 0 {
-		clock = s.cfg.Clock(e.project).Now().UnixMicro()
-	} else {
-		for _, at := range b.At {
-			greatest = max(greatest, at)
+	start := time.Now()
+	preds, err := x.begin(n, start)
+	if err != nil {
+		return nil, err
+	}
+	x.errs = resize(x.errs, n)
+	for k := range x.groups {
+		g := &x.groups[k]
+		if err := x.answer(g, preds); err != nil {
+			return nil, err
+		}
+		if g.r != x.first {
+			if err := x.pair(g, preds); err != nil {
+				return nil, err
+			}
 		}
 	}
-	n := len(b.Rows)
+	if x.scored.IsZero() {
+		x.scored = time.Now()
+	}
+	took := uint32(min(x.scored.Sub(start).Microseconds()/int64(n), math.MaxUint32))
+	for i := range preds {
+		preds[i].LatencyUS = took
+	}
+	if b.Explain {
+		for i := range preds {
+			p := &preds[i]
+			if p.Explanation, err = x.live.resident[p.Version].explain(p.Inputs); err != nil {
+				return nil, err
+			}
+		}
+		x.scored = time.Now() // latencies stay those of scores
+	}
+	return preds, nil
+}
+
+// begin names every row, gives it its key and time, and says which version answers it.
+func (x *call) begin(n int, start time.Time) ([]Prediction, error) {
+	s, b, l := x.service, x.batch, x.live
+	received := start.UnixMicro()
+	var clock int64
+	if len(b.At) == 0 {
+		clock = s.cfg.Clock(x.endpoint.project).Now().UnixMicro()
+	}
+	if len(b.Columns) > 0 {
+		if err := x.match(x.first.compiled, n); err != nil {
+			return nil, err
+		}
+	}
 	preds := make([]Prediction, n)
 	request := strings.Clone(b.Request)
-	for i := range b.Rows {
+	x.rows = resize(x.rows, 2*n)
+	others := 0
+	for i := range preds {
 		p := &preds[i]
-		p.ID, p.Request, p.Row, p.Deployment, p.Received = id.New(), request, i, e.name, received
+		p.ID, p.Request, p.Row, p.Deployment, p.Received = id.New(), request, i, x.endpoint.name, received
 		switch len(b.At) {
 		case 0:
 			p.At = clock
@@ -70,7 +201,7 @@ func (s *Service) Predict(ctx context.Context, deployment string, version int, b
 		if len(b.Keys) > 0 && b.Keys[i] != "" {
 			p.Key = strings.Clone(b.Keys[i])
 		} else {
-			p.Key = first.key(b.Rows[i], s.pseudonymise)
+			p.Key = x.key(i)
 		}
 		hashed := p.Key
 		if p.Key == "" {
@@ -83,116 +214,215 @@ func (s *Service) Predict(ctx context.Context, deployment string, version int, b
 			return nil, fault.New(fault.Invalid, "the key of row %d has %d bytes; at most %d are taken", i, len(p.Key), maxKey)
 		}
 		p.Bucket = Bucket(l.deployment.Route.Salt, hashed)
-		if now, err = s.answer(l, first, version, b.Rows[i], i, p, b.Explain, now); err != nil {
-			if fault.CodeOf(err) == fault.Internal {
-				e.failed.Add(1)
-			}
-			return nil, err
+		r := x.first
+		if !x.pinned {
+			r, p.Arm = l.pick(p.Bucket, x.first)
+		}
+		p.Version = r.pkg.Version
+		if r != x.first {
+			others++
 		}
 	}
-	scored := now
-	if err := s.cfg.Recorder.Record(ctx, l.deployment.LogLevel, preds); err != nil {
-		failed := time.Now()
-		e.failed.Add(int64(n))
-		for i := range preds {
-			l.resident[preds[i].Version].counters.failed(failed, 1)
-		}
-		return nil, err
-	}
-	for _, o := range s.cfg.Observers {
-		o.Observe(e.name, preds)
-	}
-	done := time.Now()
-	recording := done.Sub(scored).Microseconds()
-	for i := range preds {
-		l.resident[preds[i].Version].counters.answered(done, int64(preds[i].LatencyUS)+recording)
-	}
-	if greatest != math.MinInt64 && s.cfg.Seen != nil {
-		s.cfg.Seen(e.project, time.UnixMicro(greatest).UTC())
-	}
+	x.group(preds, others)
 	return preds, nil
 }
 
-// check bounds what a request may hold.
-func check(b *Batch) error {
-	n := len(b.Rows)
-	switch {
-	case n == 0:
-		return fault.New(fault.Invalid, "the request has no rows")
-	case n > MaxRows:
-		return fault.New(fault.TooLarge, "the request has %d rows; at most %d are taken", n, MaxRows).WithHint("send them in several requests, or score a file: trimtab predict")
-	case len(b.Keys) > 0 && len(b.Keys) != n:
-		return fault.New(fault.Invalid, "the request has %d rows and %d keys", n, len(b.Keys))
-	case len(b.At) > 1 && len(b.At) != n:
-		return fault.New(fault.Invalid, "the request has %d rows and %d times", n, len(b.At))
-	case len(b.Request) > maxKey:
-		return fault.New(fault.Invalid, "the request id has %d bytes; at most %d are taken", len(b.Request), maxKey)
+// group sorts the rows by the version that answers them, those of first at the front.
+func (x *call) group(preds []Prediction, others int) {
+	n := len(preds)
+	x.rows = x.rows[:0]
+	if others == 0 {
+		for i := range n {
+			x.rows = append(x.rows, i)
+		}
+		x.groups = append(x.groups, group{r: x.first, to: n})
+		return
 	}
-	for _, at := range b.At {
-		if at < earliest.UnixMicro() || at > latest.UnixMicro() {
-			return fault.New(fault.Invalid, "at lies between %d and %d", earliest.Year(), latest.Year())
+	add := func(r *resident) {
+		g := group{r: r, from: len(x.rows)}
+		for i := range preds {
+			if preds[i].Version == r.pkg.Version {
+				x.rows = append(x.rows, i)
+			}
+		}
+		if g.to = len(x.rows); g.to > g.from {
+			x.groups = append(x.groups, g)
+		}
+	}
+	add(x.first)
+	for _, r := range x.live.resident {
+		if r != x.first && len(x.rows) < n {
+			add(r)
+		}
+	}
+}
+
+// answer reads and scores the rows of a group. Rows that first cannot answer end the request; those of another version leave their
+// error in errs.
+func (x *call) answer(g *group, preds []Prediction) error {
+	r, rows := g.r, x.rows[g.from:g.to]
+	if len(x.batch.Columns) > 0 && r != x.first {
+		if err := x.match(r.compiled, len(preds)); err != nil {
+			return err
+		}
+	}
+	w := r.pool.Get().(*workspace)
+	defer r.pool.Put(w)
+	width := len(r.inputs)
+	vals := make([]table.Value, len(rows)*width)
+	scores := make([]float64, len(rows)*r.outputs)
+	good := 0
+	for k, i := range rows {
+		p := &preds[i]
+		mine := vals[k*width : (k+1)*width : (k+1)*width]
+		if err := x.bind(r.compiled, w, i, mine, p); err != nil {
+			if r == x.first {
+				return err
+			}
+			x.errs[i] = err
+			continue
+		}
+		p.Signature, p.Inputs, p.Scores = r.sig, mine, scores[k*r.outputs:(k+1)*r.outputs:(k+1)*r.outputs]
+		good++
+	}
+	if good > 0 {
+		if x.bound.IsZero() {
+			x.bound = time.Now()
+		}
+		x.score(r.compiled, w, rows, preds)
+	}
+	if r != x.first {
+		return nil
+	}
+	for _, i := range rows {
+		if err := x.errs[i]; err != nil {
+			return x.service.refuse(r, err)
 		}
 	}
 	return nil
 }
 
-// answer scores one row, begun at start, and returns when it was done.
-func (s *Service) answer(l *live, first *resident, version int, row Row, i int, p *Prediction, explain bool, start time.Time) (time.Time, error) {
-	r := first
-	if version == 0 && l.canary != nil && p.Bucket < l.below {
-		r = l.canary
-	}
-	vals := make([]table.Value, len(r.inputs))
-	scores := make([]float64, r.outputs, r.outputs+first.outputs)
-	err := s.run(r.compiled, row, i, vals, scores, p)
-	if r == l.canary && version == 0 {
-		// The pair: the champion's scores of the same row, which are not served.
-		var own Prediction
-		ownVals, ownScores := vals, make([]float64, first.outputs)
-		if err != nil || !sameInputs(r.compiled, first.compiled) {
-			ownVals = make([]table.Value, len(first.inputs))
+// pair has first score what another version answered too. Where that one could not, first's answer is served and the error is the
+// other's; where neither can, it is the caller's mistake or first's fault.
+func (x *call) pair(g *group, preds []Prediction) error {
+	r, rows, first := g.r, x.rows[g.from:g.to], x.first
+	s := x.service
+	same := sameInputs(r.compiled, first.compiled)
+	if len(x.batch.Columns) > 0 {
+		if err := x.match(first.compiled, len(preds)); err != nil {
+			return err
 		}
-		ownErr := s.run(first.compiled, row, i, ownVals, ownScores, &own)
-		if err != nil {
-			if ownErr != nil {
-				return start, s.refuse(first, ownErr) // neither takes the row: the caller's mistake, or the champion's fault
+	}
+	w := first.pool.Get().(*workspace)
+	defer first.pool.Put(w)
+	own := make([]Prediction, len(preds))
+	scores := make([]float64, len(rows)*first.outputs)
+	failed := append([]error(nil), x.errs...)
+	clear(x.errs)
+	for k, i := range rows {
+		p := &own[i]
+		p.Signature, p.Version, p.Scores = first.sig, first.pkg.Version, scores[k*first.outputs:(k+1)*first.outputs:(k+1)*first.outputs]
+		if same && failed[i] == nil {
+			p.Inputs = preds[i].Inputs
+			continue
+		}
+		p.Inputs = make([]table.Value, len(first.inputs))
+		if err := x.bind(first.compiled, w, i, p.Inputs, p); err != nil {
+			x.errs[i] = err
+		}
+	}
+	x.score(first.compiled, w, rows, own)
+	paired := !x.pinned && r == x.live.canary
+	for _, i := range rows {
+		p, q := &preds[i], &own[i]
+		switch {
+		case failed[i] == nil:
+			if x.errs[i] == nil && paired {
+				p.Champion, p.ChampionVersion = q.Scores, first.pkg.Version
 			}
+		case x.errs[i] != nil:
+			return s.refuse(first, x.errs[i])
+		default:
 			r.counters.failed(time.Now(), 1)
 			if n := r.counters.errors.Load(); n&(n-1) == 0 { // the 1st, 2nd, 4th, …: the rest is counted
-				s.log.Warn("the canary could not answer a row; the champion did", "deployment", p.Deployment, "version", r.pkg.Version, "errors", n, "error", err)
+				s.log.Warn("a version could not answer a row; the champion did", "deployment", p.Deployment, "version", r.pkg.Version, "errors", n, "error", failed[i])
 			}
-			r, vals, scores, err = first, ownVals, ownScores, nil
-			p.Missing, p.Unseen, p.OutOfRange = own.Missing, own.Unseen, own.OutOfRange
-		} else if ownErr == nil {
-			p.Champion, p.ChampionVersion = ownScores, first.pkg.Version
+			p.Version, p.Arm, p.Signature, p.Inputs, p.Scores, p.Label = first.pkg.Version, Champion, first.sig, q.Inputs, q.Scores, q.Label
+			p.Missing, p.Unseen, p.OutOfRange = q.Missing, q.Unseen, q.OutOfRange
 		}
 	}
-	if err != nil {
-		return start, s.refuse(r, err)
-	}
-	if r == l.canary && version == 0 {
-		p.Arm = Canary
-	}
-	p.Version, p.Signature, p.Inputs, p.Scores, p.Label = r.pkg.Version, r.sig, vals, scores, r.decide(scores)
-	end := time.Now()
-	p.LatencyUS = uint32(min(end.Sub(start).Microseconds(), math.MaxUint32))
-	if explain {
-		if p.Explanation, err = r.explain(vals); err != nil {
-			return start, err
-		}
-		end = time.Now() // latencies stay those of scores
-	}
-	return end, nil
+	clear(x.errs)
+	return nil
 }
 
-// run binds and scores a row.
-func (s *Service) run(c *compiled, row Row, i int, vals []table.Value, scores []float64, p *Prediction) error {
-	w := c.pool.Get().(*workspace)
-	defer c.pool.Put(w)
-	if err := c.bind(w, row, i, vals, p, s.pseudonymise); err != nil {
+// record keeps the promise of the log, tells observers, and counts.
+func (s *Service) record(ctx context.Context, e *endpoint, l *live, preds []Prediction, x *call) error {
+	n := int64(len(preds))
+	if x.scored.IsZero() {
+		x.scored = time.Now()
+	}
+	if err := s.cfg.Recorder.Record(ctx, l.deployment.LogLevel, preds); err != nil {
+		failed := time.Now()
+		e.failed.Add(n)
+		for i := range preds {
+			l.resident[preds[i].Version].counters.failed(failed, 1)
+		}
 		return err
 	}
-	return c.score(w, vals, i, scores)
+	for _, o := range s.cfg.Observers {
+		o.Observe(e.name, preds)
+	}
+	done := time.Now()
+	recording := done.Sub(x.scored).Microseconds()
+	greatest := int64(math.MinInt64)
+	for i := range preds {
+		l.resident[preds[i].Version].counters.answered(done, int64(preds[i].LatencyUS)+recording)
+	}
+	if b := x.batch; len(b.At) > 0 && s.cfg.Seen != nil {
+		for _, at := range b.At {
+			greatest = max(greatest, at)
+		}
+		s.cfg.Seen(e.project, time.UnixMicro(greatest).UTC())
+	}
+	x.first.counters.request(preds, x.bound, x.scored, done)
+	e.used.Store(done.UnixNano())
+	return nil
+}
+
+// check bounds what a request may hold and says how many rows it has.
+func (b *Batch) check() (n int, err error) {
+	if n = len(b.Rows); n == 0 {
+		if n, err = b.height(); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case n == 0:
+		return 0, fault.New(fault.Invalid, "the request has no rows")
+	case n > MaxRows:
+		return 0, fault.New(fault.TooLarge, "the request has %d rows; at most %d are taken", n, MaxRows).WithHint("send them in several requests, or score a file: trimtab predict")
+	case len(b.Keys) > 0 && len(b.Keys) != n:
+		return 0, fault.New(fault.Invalid, "the request has %d rows and %d keys", n, len(b.Keys))
+	case len(b.At) > 1 && len(b.At) != n:
+		return 0, fault.New(fault.Invalid, "the request has %d rows and %d times", n, len(b.At))
+	case len(b.Request) > maxKey:
+		return 0, fault.New(fault.Invalid, "the request id has %d bytes; at most %d are taken", len(b.Request), maxKey)
+	}
+	for _, at := range b.At {
+		if at < earliest.UnixMicro() || at > latest.UnixMicro() {
+			return 0, fault.New(fault.Invalid, "at lies between %d and %d", earliest.Year(), latest.Year())
+		}
+	}
+	return n, nil
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
 }
 
 // refuse counts an error that is the version's and not the caller's.

@@ -3,11 +3,11 @@ package serve
 import (
 	"math"
 	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -42,13 +42,21 @@ type compiled struct {
 	derived []*recipe.Bound
 	// features says where each value that the recipe reads comes from: an input, or, from -1 downwards, a derived value.
 	features []int
-	outputs  int
-	keys     []string
-	positive string
-	negative string
-	pool     sync.Pool // of *workspace
-	why      explanations
+	// featureInputs is the inputs that are features, in the signature's order.
+	featureInputs []int
+	outputs       int
+	keys          []string
+	positive      string
+	negative      string
+	pool          sync.Pool // of *workspace
+	why           explanations
+	wide          learn.Wide // not nil: rows go to it in float64
+	through       []int      // of wide: which value each column of the model passes through, -1 = none
+	breaker       breaker    // nil = its engine cannot break
 }
+
+// breaker is an engine that gives up after too many failures.
+type breaker interface{ Broken() string }
 
 // workspace is what scoring a row needs beside its values.
 type workspace struct {
@@ -59,7 +67,7 @@ type workspace struct {
 
 func compile(pkg *Package) (*compiled, error) {
 	sig := &pkg.Signature
-	c := &compiled{pkg: pkg, sig: sig, place: make(map[string]int, len(sig.Inputs)), outputs: pkg.Learned.Outputs(), keys: sig.Key}
+	c := &compiled{pkg: pkg, sig: sig, place: make(map[string]int, len(sig.Inputs)), outputs: pkg.Outputs(), keys: sig.Key}
 	names := make([]string, len(sig.Inputs))
 	zones := map[string]*time.Location{}
 	zone := time.UTC
@@ -89,6 +97,9 @@ func compile(pkg *Package) (*compiled, error) {
 			zones[in.Name] = zone
 		}
 		c.inputs = append(c.inputs, b)
+		if b.feature {
+			c.featureInputs = append(c.featureInputs, i)
+		}
 	}
 	derived := map[string]int{}
 	for i, d := range sig.Derived {
@@ -119,7 +130,22 @@ func compile(pkg *Package) (*compiled, error) {
 			c.negative, c.positive = c.positive, c.negative
 		}
 	}
-	width := len(pkg.Fitted.FeatureNames())
+	width := 0
+	if pkg.Fitted != nil {
+		width = len(pkg.Fitted.FeatureNames())
+	}
+	if pkg.Wide {
+		c.wide, _ = pkg.Learned.(learn.Wide)
+		inputs := pkg.Fitted.FeatureInputs()
+		c.through = make([]int, width)
+		for j := range c.through {
+			c.through[j] = -1
+			if pkg.Fitted.PassThrough(j) {
+				c.through[j] = inputs[j]
+			}
+		}
+	}
+	c.breaker, _ = pkg.Predictor.(breaker)
 	c.pool.New = func() any {
 		return &workspace{features: make([]table.Value, len(c.features)), prepared: make([]float32, width), given: make([]bool, len(c.inputs))}
 	}
@@ -154,38 +180,9 @@ func (c *compiled) bind(w *workspace, row Row, number int, vals []table.Value, p
 		if in.feature {
 			features++
 		}
-		cell := field.Cell
-		if in.personal && cell.Type == NumberCell && in.kind == table.String && whole(cell.Number) {
-			cell = Cell{Type: TextCell, Text: strconv.FormatFloat(cell.Number, 'f', -1, 64)} // as the data layer reads a number that it hashes
+		if err := c.set(i, number, field.Cell, vals, p, pseudonymise); err != nil {
+			return err
 		}
-		v, ok := value(cell, in.kind)
-		if !ok {
-			return mismatch(number, in, cell)
-		}
-		if v.Null {
-			continue
-		}
-		bit := uint64(1) << min(i, 64) // shifts to 0 after the 64th
-		if in.kind == table.String {
-			if in.personal {
-				if v.S = pseudonymise(v.S); v.S == "" {
-					continue
-				}
-			}
-			if known, ok := in.categories[v.S]; ok {
-				v.S = known
-			} else {
-				if !in.personal {
-					v.S = strings.Clone(v.S)
-				}
-				if in.categories != nil {
-					p.Unseen |= bit
-				}
-			}
-		} else if v.F < in.min || v.F > in.max {
-			p.OutOfRange |= bit
-		}
-		vals[i] = v
 	}
 	if features == 0 {
 		return c.nothing(row, number)
@@ -221,8 +218,8 @@ func (c *compiled) nothing(row Row, number int) error {
 	return f.WithHint("inputs are %s%s", strings.Join(want, ", "), more)
 }
 
-// prepare fills the workspace from a bound row: what the recipe reads, and what the model does.
-func (c *compiled) prepare(w *workspace, vals []table.Value) {
+// prepare makes what the model reads of a bound row: what the recipe reads goes to the workspace, what it makes to dst.
+func (c *compiled) prepare(w *workspace, vals []table.Value, dst []float32) {
 	for k, from := range c.features {
 		if from >= 0 {
 			w.features[k] = vals[from]
@@ -230,19 +227,7 @@ func (c *compiled) prepare(w *workspace, vals []table.Value) {
 			w.features[k] = c.derived[-1-from].Eval(vals)
 		}
 	}
-	c.pkg.Fitted.Row(w.features, w.prepared)
-}
-
-// score answers a bound row into out.
-func (c *compiled) score(w *workspace, vals []table.Value, number int, out []float64) error {
-	c.prepare(w, vals)
-	c.pkg.Learned.PredictRow(w.prepared, out)
-	for _, v := range out {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return c.unanswerable(vals, number)
-		}
-	}
-	return nil
+	c.pkg.Fitted.Row(w.features, dst)
 }
 
 // unanswerable is the fault of a row for which the model gives no number: a missing value that neither recipe nor learner takes.
@@ -281,45 +266,4 @@ func (c *compiled) decide(scores []float64) string {
 		}
 	}
 	return ""
-}
-
-// key makes the key of a row from the signature's key columns; "" when the row does not carry all of them.
-func (c *compiled) key(row Row, pseudonymise func(string) string) string {
-	if len(c.keys) == 0 {
-		return ""
-	}
-	var buf [128]byte
-	b := buf[:0]
-	for k, name := range c.keys {
-		var cell *Cell
-		for f := range row {
-			if row[f].Name == name {
-				cell = &row[f].Cell
-			}
-		}
-		if cell == nil || cell.Type == NullCell || cell.Type == OtherCell {
-			return ""
-		}
-		part := cell.Text
-		switch i, known := c.place[name]; {
-		case known && c.inputs[i].kind == table.Datetime:
-			v, ok := value(*cell, table.Datetime)
-			if !ok {
-				return ""
-			}
-			part = time.UnixMicro(int64(v.F)).UTC().Format(time.RFC3339Nano)
-		case cell.Type == NumberCell:
-			part = strconv.FormatFloat(cell.Number, 'f', -1, 64)
-		case cell.Type == BoolCell:
-			part = strconv.FormatBool(cell.Number != 0)
-		}
-		if i, known := c.place[name]; known && c.inputs[i].personal {
-			part = pseudonymise(part)
-		}
-		if k > 0 {
-			b = append(b, '|')
-		}
-		b = appendKeyPart(b, part)
-	}
-	return string(b)
 }

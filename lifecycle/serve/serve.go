@@ -101,8 +101,9 @@ type Deployment struct {
 	Model     string    `json:"model"`
 	LogLevel  string    `json:"log_level"`
 	Route     Route     `json:"route"`
+	Settings  Settings  `json:"settings"`
 	Resident  []int     `json:"resident"` // versions loaded in this process, ascending
-	State     string    `json:"state"`    // empty (no champion yet), ready, or failed (the champion does not load)
+	State     string    `json:"state"`    // empty (no champion yet), ready, failed (the champion does not load), asleep or unloaded
 	Problem   string    `json:"problem,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -113,7 +114,18 @@ const (
 	StateEmpty  = "empty"
 	StateReady  = "ready"
 	StateFailed = "failed"
+	// StateAsleep: it gave its memory to others, and the next request loads it again.
+	StateAsleep = "asleep"
+	// StateUnloaded: somebody unloaded it.
+	StateUnloaded = "unloaded"
 )
+
+// Settings is what operators say of a deployment beside its route.
+type Settings struct {
+	Default  bool `json:"default,omitempty"`  // answers requests that name no deployment
+	Pinned   bool `json:"pinned,omitempty"`   // never gives up its memory
+	Unloaded bool `json:"unloaded,omitempty"` // does not answer until it is loaded
+}
 
 // Package is a version as an engine serves it: signature, recipe, model, threshold and reference profile.
 type Package = registry.Package

@@ -43,6 +43,12 @@ func (m sum) PredictRow(x []float32, dst []float64) {
 	}
 }
 
+func (m sum) Predict(x *table.Matrix, dst []float64) {
+	for i := range x.Rows {
+		m.PredictRow(x.Row(i), dst[i:i+1])
+	}
+}
+
 func ptr(f float64) *float64 { return &f }
 
 // signature has an input of every kind; the recipe reads temp, dest and the local hour of at_hour.
@@ -134,6 +140,8 @@ type bench struct {
 	shop *shop
 	log  *recorder
 	seen []time.Time
+
+	memory int64
 }
 
 func newBench(t testing.TB) *bench {
@@ -156,7 +164,7 @@ func (b *bench) start(t testing.TB) {
 	t.Helper()
 	b.Service = serve.New(serve.Config{DB: b.db, Loader: b.shop, Recorder: b.log, Observers: []serve.Observer{b.log},
 		Clock: func(string) clock.Clock { return clock.NewReplay(now) }, Seen: func(_ string, at time.Time) { b.seen = append(b.seen, at) },
-		Pseudonymise: func(s string) string { return "#" + s }, Log: slog.New(slog.DiscardHandler)})
+		Pseudonymise: func(s string) string { return "#" + s }, Memory: b.memory, Log: slog.New(slog.DiscardHandler)})
 	must(t, b.Start(t.Context()))
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 
 	Seen         func(project string, at time.Time) // told the greatest time that the rows of a request carried; nil = nobody
 	Pseudonymise func(text string) string           // keyed hash for personal inputs; nil = they are dropped
+	Catalog      Catalog                            // nil = what is not deployed cannot be loaded by name
+	Memory       int64                              // bytes that loaded versions may hold together; 0 = no bound
 	Metrics      prometheus.Registerer              // nil = none
 	Log          *slog.Logger                       // nil = slog.Default()
 }
@@ -47,6 +49,8 @@ type Service struct {
 	mu          sync.Mutex                           // of replacing it, and of loaded
 
 	loaded []*compiled // versions in use or lately used, the last used last
+
+	residency sync.Mutex // one round of making room at a time
 }
 
 // endpoint is a deployment in this process.
@@ -55,6 +59,10 @@ type endpoint struct {
 	live                 atomic.Pointer[live]
 	change               sync.Mutex   // one change of live at a time
 	failed               atomic.Int64 // rows not answered without the caller's fault
+	used                 atomic.Int64 // when it last answered, nanoseconds since the epoch
+
+	countsMu sync.Mutex
+	kept     map[int]*counters // by version
 }
 
 // live is what requests read: immutable, replaced as a whole.
@@ -64,6 +72,7 @@ type live struct {
 	champion   *resident // nil when nobody answers
 	canary     *resident
 	below      uint16 // buckets below it go to the canary
+	asleep     bool   // its versions gave up their memory until the next request
 }
 
 // resident is a loaded version in a deployment.
@@ -104,23 +113,15 @@ func (s *Service) restore(ctx context.Context, d Deployment) {
 	e := s.add(d)
 	e.change.Lock()
 	defer e.change.Unlock()
-	l := &live{resident: map[int]*resident{}}
-	want := append([]int{d.Route.Champion, d.Route.Canary}, d.Resident...)
-	for _, v := range want {
-		if v == 0 || l.resident[v] != nil {
-			continue
-		}
-		c, err := s.load(ctx, d.Model, v)
-		if err != nil {
-			s.log.Error("a deployed version does not load", "deployment", d.Name, "model", d.Model, "version", v, "error", err)
-			if v == d.Route.Champion || v == d.Route.Canary {
-				d.Problem = err.Error()
-			}
-			continue
-		}
-		l.resident[v] = &resident{compiled: c, counters: &counters{}}
+	if d.Settings.Unloaded {
+		d.State = StateUnloaded
+		e.live.Store(&live{deployment: d, resident: map[int]*resident{}})
+		return
 	}
-	e.live.Store(l.routed(d))
+	l, _ := s.wake(ctx, e, d) // the problem is the deployment's
+	e.live.Store(l)
+	e.used.Store(time.Now().UnixNano())
+	s.fit(e)
 }
 
 // routed fills in what follows from a deployment's route and the residents of l.
@@ -191,9 +192,13 @@ func (s *Service) load(ctx context.Context, model string, version int) (*compile
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if other := find(); other != nil {
+		s.close(c)
 		return other, nil
 	}
 	if s.loaded = append(s.loaded, c); len(s.loaded) > 2*maxResident {
+		if oldest := s.loaded[0]; !s.held(oldest) {
+			s.close(oldest)
+		}
 		s.loaded = slices.Delete(s.loaded, 0, 1) // deployments keep their own
 	}
 	return c, nil
@@ -288,16 +293,63 @@ func (s *Service) find(name string) (*endpoint, error) {
 }
 
 // Signature is that of a version that a deployment has resident; version 0 is the champion's.
-func (s *Service) Signature(_ context.Context, deployment string, version int) (*registry.Signature, int, error) {
+func (s *Service) Signature(ctx context.Context, deployment string, version int) (*registry.Signature, int, error) {
 	e, err := s.find(deployment)
 	if err != nil {
 		return nil, 0, err
 	}
-	r, err := e.live.Load().version(version)
+	l, err := s.awake(ctx, e)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err := l.version(version)
 	if err != nil {
 		return nil, 0, err
 	}
 	return r.sig, r.pkg.Version, nil
+}
+
+// choose finds the version that a request asks for; pinned tells that it is not the route's choice.
+func (l *live) choose(c Choice, b *Batch) (r *resident, pinned bool, err error) {
+	switch {
+	case c.Version != 0:
+		r, err = l.version(c.Version)
+		return r, true, err
+	case c.Label != "":
+		r, err = l.labelled(c.Label)
+		return r, true, err
+	}
+	if r = l.ruled(b); r != nil {
+		return r, true, nil
+	}
+	if r, err = l.version(0); err != nil {
+		return nil, false, err
+	}
+	if r.broken() != "" {
+		if healthy := l.healthy(); healthy != nil {
+			return healthy, true, nil
+		}
+	}
+	return r, false, nil
+}
+
+// broken says why the engine of a version no longer tries; "" when it works.
+func (c *compiled) broken() string {
+	if c.breaker == nil {
+		return ""
+	}
+	return c.breaker.Broken()
+}
+
+// healthy is the newest resident version older than a broken champion whose engine works; nil when there is none.
+func (l *live) healthy() *resident {
+	var best *resident
+	for v, r := range l.resident {
+		if v < l.champion.pkg.Version && r.broken() == "" && (best == nil || v > best.pkg.Version) {
+			best = r
+		}
+	}
+	return best
 }
 
 // version finds a resident version; 0 is the champion.
@@ -312,8 +364,11 @@ func (l *live) version(version int) (*resident, error) {
 	if l.champion != nil {
 		return l.champion, nil
 	}
-	if l.deployment.State == StateFailed {
+	switch l.deployment.State {
+	case StateFailed:
 		return nil, fault.New(fault.Unavailable, "%s cannot answer: v%d does not load: %s", l.deployment.Name, l.deployment.Route.Champion, l.deployment.Problem)
+	case StateUnloaded:
+		return nil, fault.New(fault.Unavailable, "%s is unloaded", l.deployment.Name).WithHint("load it: POST /v2/repository/models/%s/load", l.deployment.Name)
 	}
 	return nil, fault.New(fault.Unavailable, "%s has no version yet", l.deployment.Name).WithHint("a version is released when its gate holds: trimtab models show %s", l.deployment.Model)
 }
@@ -390,7 +445,7 @@ func (s *Service) swap(ctx context.Context, e *endpoint, r Route, at time.Time) 
 			d.Problem = err.Error()
 			continue
 		}
-		next.resident[v] = &resident{compiled: c, counters: &counters{}}
+		next.resident[v] = &resident{compiled: c, counters: e.counts(v)}
 	}
 	if r.Salt != old.deployment.Route.Salt {
 		for _, res := range next.resident {
@@ -398,7 +453,11 @@ func (s *Service) swap(ctx context.Context, e *endpoint, r Route, at time.Time) 
 			res.counters.mark.Store(&t)
 		}
 	}
+	d.Settings.Unloaded = false
 	e.live.Store(next.routed(d))
+	e.used.Store(time.Now().UnixNano())
+	s.forget(old)
+	s.fit(e)
 }
 
 func (s *Service) countersOf(deployment string, version int) *counters {
@@ -431,7 +490,7 @@ func (s *Service) Score(ctx context.Context, model string, version int, rows [][
 			return nil, ctx.Err()
 		}
 		out[i] = flat[i*c.outputs : (i+1)*c.outputs : (i+1)*c.outputs]
-		if err := c.score(w, row, i, out[i]); err != nil {
+		if err := c.scoreRow(w, row, i, out[i]); err != nil {
 			return nil, err
 		}
 	}

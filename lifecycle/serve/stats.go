@@ -41,6 +41,8 @@ type counters struct {
 	microseconds atomic.Int64
 	latency      [cells]atomic.Int64
 
+	requests requests
+
 	mark atomic.Pointer[totals] // when the rollout that runs now began; nil = when the version was loaded
 
 	slot     atomic.Int64 // of the last reading
