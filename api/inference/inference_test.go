@@ -41,6 +41,12 @@ func (m model) PredictRow(x []float32, dst []float64) {
 	}
 }
 
+func (m model) Predict(x *table.Matrix, dst []float64) {
+	for i := range x.Rows {
+		m.PredictRow(x.Row(i), dst[i*m.outputs:(i+1)*m.outputs])
+	}
+}
+
 // stump is 3/4 of the training rows at a temp of 5 or less and a margin of -1/2, and the rest at 3/2.
 func stump() learn.Model {
 	t := tree.Tree{}
