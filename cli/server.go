@@ -25,6 +25,7 @@ const catalogVariable = "TRIMTAB_CATALOG"
 func newServerCommand(f *Factory) *cobra.Command {
 	var listen, catalog, logFormat, logLevel string
 	var hosts, webhooks []string
+	var modelMemory int64
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run the server: API, web page, jobs, monitoring",
@@ -49,7 +50,7 @@ func newServerCommand(f *Factory) *cobra.Command {
 			if err := os.Unsetenv(catalogVariable); err != nil {
 				return err
 			}
-			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Catalog: address, Listen: listen, Hosts: hosts, Webhooks: webhooks, Version: f.Version, Log: log})
+			return runServer(cmd.Context(), f.IO, server.Config{Dir: dir, Catalog: address, Listen: listen, Hosts: hosts, Webhooks: webhooks, ModelMemory: modelMemory << 20, Version: f.Version, Log: log})
 		},
 	}
 	flags := cmd.Flags()
@@ -57,6 +58,7 @@ func newServerCommand(f *Factory) *cobra.Command {
 	flags.StringVar(&catalog, "catalog", "", "postgres:// URL that keeps the catalog (default: "+catalogVariable+", or a file in the state directory)")
 	flags.StringSliceVar(&hosts, "host", nil, "further Host names that a loopback server answers to, for a proxy in front of it")
 	flags.StringSliceVar(&webhooks, "webhook-allow", nil, "what webhooks may call although it is not public or not encrypted: host[:port], address[:port] or prefix like 10.0.0.0/8")
+	flags.Int64Var(&modelMemory, "model-memory", 0, "MiB that loaded models may hold together; those asked longest ago make room (default: no bound)")
 	flags.StringVar(&logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/profile"
+	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/monitor"
 	"github.com/trimtab-ml/trimtab/lifecycle/project"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -36,6 +37,50 @@ func (l *links) deploymentOf(ctx context.Context, model string) (string, error) 
 		}
 	}
 	return "", nil
+}
+
+// ModelNames lists the registered models.
+func (l *links) ModelNames(ctx context.Context) ([]string, error) {
+	all, err := l.models.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(all))
+	for i, m := range all {
+		names[i] = m.Name
+	}
+	return names, nil
+}
+
+// Servable is the champion of a model, else the newest of its versions that an engine serves and that was not refused.
+func (l *links) Servable(ctx context.Context, model string) (version int, owner string, err error) {
+	m, err := l.models.Model(ctx, model)
+	if err != nil {
+		return 0, "", err
+	}
+	if v := m.Aliases[registry.Champion]; v != 0 {
+		return v, m.Project, nil
+	}
+	all, err := l.models.Versions(ctx, model)
+	if err != nil {
+		return 0, "", err
+	}
+	var why error
+	for _, v := range all {
+		if v.Version <= version || v.State == registry.Refused {
+			continue
+		}
+		if why = v.Served(); why == nil {
+			version = v.Version
+		}
+	}
+	if version == 0 {
+		if why != nil {
+			return 0, "", why
+		}
+		return 0, "", fault.New(fault.NotFound, "the model %s has no version that may be served", model)
+	}
+	return version, m.Project, nil
 }
 
 // now is the clock of a deployment's project.

@@ -35,14 +35,16 @@ const undoTime = 10 * time.Second
 
 // Config says what to run. Dir is required.
 type Config struct {
-	Dir      string       // state directory; made when missing
-	Catalog  string       // postgres:// URL of the catalog; "" = where it was, or a file in Dir
-	Listen   string       // host:port; "" = DefaultListen; port 0 = any free one
-	Token    string       // overrides the token of the directory
-	Hosts    []string     // further Host names that a loopback listener answers to
-	Webhooks []string     // what webhooks may call although it is not public: host[:port], address[:port] or prefix
-	Version  string       // of the program
-	Log      *slog.Logger // nil = discard
+	Dir      string   // state directory; made when missing
+	Catalog  string   // postgres:// URL of the catalog; "" = where it was, or a file in Dir
+	Listen   string   // host:port; "" = DefaultListen; port 0 = any free one
+	Token    string   // overrides the token of the directory
+	Hosts    []string // further Host names that a loopback listener answers to
+	Webhooks []string // what webhooks may call although it is not public: host[:port], address[:port] or prefix
+	// ModelMemory bounds the bytes that loaded models hold together: those asked longest ago make room for others. 0 = no bound.
+	ModelMemory int64
+	Version     string       // of the program
+	Log         *slog.Logger // nil = discard
 
 	// Embedded is set by a command that runs the program for its own length: other commands wait for the directory
 	// instead of using a server that is about to leave.

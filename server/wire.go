@@ -176,7 +176,8 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}
 	p.onStop("inference log", func(context.Context) error { return truth.Close() })
 	serving := serve.New(serve.Config{DB: db, Loader: models, Recorder: truth, Observers: []serve.Observer{links}, Clock: projects.Clock,
-		Seen: projects.Seen, Pseudonymise: datasets.Pseudonymise, Metrics: metrics, Log: cfg.Log})
+		Seen: projects.Seen, Pseudonymise: datasets.Pseudonymise, Catalog: links, Memory: cfg.ModelMemory, Metrics: metrics, Log: cfg.Log})
+	p.onStop("engines", serving.Stop)
 	links.serving = serving
 	watch := monitor.New(monitor.Options{DB: db, Events: events, Plans: links, References: links, Scorer: serving, Log: truth, Logger: cfg.Log})
 	links.watch = watch
