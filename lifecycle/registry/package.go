@@ -51,6 +51,7 @@ type Package struct {
 	// Whoever loaded the package closes it.
 	Predictor predictor.Predictor
 	Binding   Binding
+	Alone     bool // Predictor's answer for a row depends on the rows beside it: requests are not joined
 
 	Engine string // what answers: native, onnx, onnxruntime, python or r
 	Memory int64  // bytes that the loaded version holds, about; 0 = not known

@@ -14,7 +14,8 @@ import (
 )
 
 // score answers the bound rows of a version: scores and labels go into preds, what could not be answered into errs.
-func (x *call) score(c *compiled, w *workspace, rows []int, preds []Prediction) {
+func (x *call) score(r *resident, w *workspace, rows []int, preds []Prediction) {
+	c := r.compiled
 	good := 0
 	last := -1
 	for _, i := range rows {
@@ -26,7 +27,7 @@ func (x *call) score(c *compiled, w *workspace, rows []int, preds []Prediction) 
 	switch {
 	case good == 0:
 	case c.pkg.Learned == nil:
-		x.ask(c, rows, preds)
+		x.ask(r, rows, preds)
 	case good == 1:
 		p := &preds[last]
 		x.errs[last] = c.scoreRow(w, p.Inputs, last, p.Scores)
@@ -103,7 +104,7 @@ func (c *compiled) widen(w *workspace, prepared []float32, dst []float64) {
 // scoreRow answers a bound row into out.
 func (c *compiled) scoreRow(w *workspace, vals []table.Value, number int, out []float64) error {
 	if c.pkg.Learned == nil {
-		scores, _, err := c.predict(context.Background(), [][]table.Value{vals}, nil)
+		scores, _, err := c.predict(context.Background(), c.pkg.Predictor, [][]table.Value{vals}, nil)
 		if err != nil {
 			return err
 		}
@@ -126,19 +127,20 @@ func (c *compiled) scoreRow(w *workspace, vals []table.Value, number int, out []
 }
 
 // ask has a predictor answer rows.
-func (x *call) ask(c *compiled, rows []int, preds []Prediction) {
+func (x *call) ask(r *resident, rows []int, preds []Prediction) {
+	c := r.compiled
 	vals := make([][]table.Value, 0, len(rows))
 	for _, i := range rows {
 		if x.errs[i] == nil {
 			vals = append(vals, preds[i].Inputs)
 		}
 	}
-	scores, labels, err := c.predict(x.ctx, vals, x.batch.Params)
+	scores, labels, err := c.predict(x.ctx, r.engine, vals, x.batch.Params)
 	if err != nil && len(vals) > 1 && fault.Is(err, fault.Invalid) && x.ctx.Err() == nil {
 		// One row may spoil the others: find it, so that the error names it.
 		for _, i := range rows {
 			if x.errs[i] == nil {
-				_, _, x.errs[i] = c.predict(x.ctx, [][]table.Value{preds[i].Inputs}, x.batch.Params)
+				_, _, x.errs[i] = c.predict(x.ctx, r.engine, [][]table.Value{preds[i].Inputs}, x.batch.Params)
 				if x.errs[i] != nil {
 					x.errs[i] = fault.Wrap(x.errs[i], fault.CodeOf(x.errs[i]), "row %d", i)
 				}
@@ -169,10 +171,10 @@ func (x *call) ask(c *compiled, rows []int, preds []Prediction) {
 }
 
 // predict asks a predictor for the scores of rows, and for labels where it gives them.
-func (c *compiled) predict(ctx context.Context, rows [][]table.Value, params map[string]any) (scores []float64, labels []string, err error) {
-	fields := c.pkg.Predictor.Inputs()
+func (c *compiled) predict(ctx context.Context, engine predictor.Predictor, rows [][]table.Value, params map[string]any) (scores []float64, labels []string, err error) {
+	fields := engine.Inputs()
 	if batch := fixedBatch(fields); batch > 0 && len(rows) != batch {
-		return c.predictInPieces(ctx, rows, params, batch)
+		return c.predictInPieces(ctx, engine, rows, params, batch)
 	}
 	q := &predictor.Request{Params: params}
 	binding := &c.pkg.Binding
@@ -201,7 +203,7 @@ func (c *compiled) predict(ctx context.Context, rows [][]table.Value, params map
 	if binding.Label != "" {
 		q.Wanted = append(q.Wanted, binding.Label)
 	}
-	out, err := c.pkg.Predictor.Predict(ctx, q)
+	out, err := engine.Predict(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -218,14 +220,14 @@ func fixedBatch(fields []predictor.Field) int {
 	return 0
 }
 
-func (c *compiled) predictInPieces(ctx context.Context, rows [][]table.Value, params map[string]any, batch int) (scores []float64, labels []string, err error) {
+func (c *compiled) predictInPieces(ctx context.Context, engine predictor.Predictor, rows [][]table.Value, params map[string]any, batch int) (scores []float64, labels []string, err error) {
 	for from := 0; from < len(rows); from += batch {
 		piece := slices.Clone(rows[from:min(from+batch, len(rows))])
 		n := len(piece)
 		for len(piece) < batch {
 			piece = append(piece, piece[0])
 		}
-		s, l, err := c.predict(ctx, piece, params)
+		s, l, err := c.predict(ctx, engine, piece, params)
 		if err != nil {
 			return nil, nil, err
 		}

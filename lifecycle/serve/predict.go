@@ -11,6 +11,7 @@ import (
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/internal/id"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/limit"
 )
 
 // maxKey bounds a key; an outcome's key has the same bound.
@@ -54,14 +55,28 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 	if err != nil {
 		return nil, err
 	}
-	if first.sig.Task == registry.TaskTensors {
-		return s.inferTensors(ctx, e, l, first, pinned, b)
+	tensors := first.sig.Task == registry.TaskTensors
+	n := 1
+	if !tensors {
+		if n, err = b.check(); err != nil {
+			return nil, err
+		}
+	}
+	ctx, pass, err := e.limiter.Enter(ctx, b.Priority, n)
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Leave()
+	if tensors {
+		a, err := s.inferTensors(ctx, e, l, first, pinned, b)
+		return a, limit.Expired(ctx, err)
 	}
 	x := calls.Get().(*call)
 	defer x.release()
 	*x = call{service: s, ctx: ctx, endpoint: e, live: l, first: first, pinned: pinned, batch: b, groups: x.groups[:0], rows: x.rows, errs: x.errs, matrix: x.matrix, columns: x.columns[:0]}
-	preds, err := x.run()
+	preds, err := x.run(n)
 	if err != nil {
+		err = limit.Expired(ctx, err)
 		if fault.CodeOf(err) == fault.Internal {
 			e.failed.Add(1)
 		}
@@ -123,12 +138,8 @@ func (x *call) release() {
 }
 
 // run routes, reads and scores all rows.
-func (x *call) run() ([]Prediction, error) {
+func (x *call) run(n int) ([]Prediction, error) {
 	b := x.batch
-	n, err := b.check()
-	if err != nil {
-		return nil, err
-	}
 	if b.Explain {
 		if err := x.first.explainable(n); err != nil {
 			return nil, err
@@ -289,7 +300,7 @@ func (x *call) answer(g *group, preds []Prediction) error {
 		if x.bound.IsZero() {
 			x.bound = time.Now()
 		}
-		x.score(r.compiled, w, rows, preds)
+		x.score(r, w, rows, preds)
 	}
 	if r != x.first {
 		return nil
@@ -331,7 +342,7 @@ func (x *call) pair(g *group, preds []Prediction) error {
 			x.errs[i] = err
 		}
 	}
-	x.score(first.compiled, w, rows, own)
+	x.score(first, w, rows, own)
 	paired := !x.pinned && r == x.live.canary
 	for _, i := range rows {
 		p, q := &preds[i], &own[i]

@@ -75,10 +75,18 @@ func (s *Service) wake(ctx context.Context, e *endpoint, d Deployment) (*live, e
 			}
 			continue
 		}
-		counts := e.counts(v)
-		l.resident[v] = &resident{compiled: c, counters: counts}
+		l.resident[v] = e.resident(c)
 	}
 	return l.routed(d), problem
+}
+
+// resident puts a version into the deployment.
+func (e *endpoint) resident(c *compiled) *resident {
+	r := &resident{compiled: c, counters: e.counts(c.pkg.Version)}
+	if c.pkg.Predictor != nil {
+		r.engine = e.answers.Wrap(c.pkg.Predictor, c.pkg.Version)
+	}
+	return r
 }
 
 // counts are those of a version of the deployment, whose life is longer than its stay in memory.
@@ -330,6 +338,8 @@ func (s *Service) Configure(ctx context.Context, name string, change func(*Setti
 	next := *l
 	next.deployment = d
 	e.live.Store(&next)
+	e.limiter.Set(d.Settings.Limits)
+	e.answers.Set(d.Settings.Cache)
 	return nil
 }
 

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/batching"
 )
 
 // Tasks of a signature.
@@ -66,6 +68,8 @@ type workspace struct {
 }
 
 func compile(pkg *Package) (*compiled, error) {
+	own := *pkg
+	pkg = &own
 	sig := &pkg.Signature
 	c := &compiled{pkg: pkg, sig: sig, place: make(map[string]int, len(sig.Inputs)), outputs: pkg.Outputs(), keys: sig.Key}
 	names := make([]string, len(sig.Inputs))
@@ -146,6 +150,10 @@ func compile(pkg *Package) (*compiled, error) {
 		}
 	}
 	c.breaker, _ = pkg.Predictor.(breaker)
+	if reporter, ok := pkg.Predictor.(predictor.Reporter); ok {
+		// It lives in other processes: what waits for one of them may share its next answer.
+		pkg.Predictor = batching.New(pkg.Predictor, batching.Options{Parallel: max(1, len(reporter.Status().Workers)), Off: pkg.Alone})
+	}
 	c.pool.New = func() any {
 		return &workspace{features: make([]table.Value, len(c.features)), prepared: make([]float32, width), given: make([]bool, len(c.inputs))}
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/cache"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/limit"
 )
 
 // Arm is the side of a rollout that answered a row.
@@ -125,6 +127,9 @@ type Settings struct {
 	Default  bool `json:"default,omitempty"`  // answers requests that name no deployment
 	Pinned   bool `json:"pinned,omitempty"`   // never gives up its memory
 	Unloaded bool `json:"unloaded,omitempty"` // does not answer until it is loaded
+
+	Limits limit.Options `json:"limits,omitzero"`
+	Cache  cache.Options `json:"cache,omitzero"` // of answers of engines in other processes and of graphs
 }
 
 // Package is a version as an engine serves it: signature, recipe, model, threshold and reference profile.

@@ -14,11 +14,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/internal/clock"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/cache"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve/limit"
 )
 
 // maxResident is how many versions of a deployment stay loaded: champion, canary, and those that a rollback may want back at once.
@@ -61,6 +64,9 @@ type endpoint struct {
 	failed               atomic.Int64 // rows not answered without the caller's fault
 	used                 atomic.Int64 // when it last answered, nanoseconds since the epoch
 
+	limiter *limit.Limiter
+	answers *cache.Cache
+
 	countsMu sync.Mutex
 	kept     map[int]*counters // by version
 }
@@ -79,6 +85,7 @@ type live struct {
 type resident struct {
 	*compiled
 	counters *counters
+	engine   predictor.Predictor // the version's, behind the deployment's cache; nil for a model of ours
 }
 
 // New makes the service. Start restores the deployments.
@@ -154,7 +161,7 @@ func (s *Service) add(d Deployment) *endpoint {
 	if e := old[d.Name]; e != nil {
 		return e
 	}
-	e := &endpoint{project: d.Project, name: d.Name, model: d.Model}
+	e := &endpoint{project: d.Project, name: d.Name, model: d.Model, limiter: limit.New(d.Settings.Limits), answers: cache.New(d.Settings.Cache)}
 	e.live.Store((&live{resident: map[int]*resident{}}).routed(d))
 	next := make(map[string]*endpoint, len(old)+1)
 	for n, o := range old {
@@ -445,7 +452,7 @@ func (s *Service) swap(ctx context.Context, e *endpoint, r Route, at time.Time) 
 			d.Problem = err.Error()
 			continue
 		}
-		next.resident[v] = &resident{compiled: c, counters: e.counts(v)}
+		next.resident[v] = e.resident(c)
 	}
 	if r.Salt != old.deployment.Route.Salt {
 		for _, res := range next.resident {

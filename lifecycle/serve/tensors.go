@@ -82,12 +82,12 @@ func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first 
 	if err := first.wants(b.Wanted); err != nil {
 		return nil, err
 	}
-	out, err := r.pkg.Predictor.Predict(ctx, q)
+	out, err := r.engine.Predict(ctx, q)
 	if err != nil && r != first {
 		r.counters.failed(time.Now(), int64(n))
 		s.log.Warn("a version could not answer; the champion does", "deployment", e.name, "version", r.pkg.Version, "error", err)
 		r, arm = first, Champion
-		out, err = r.pkg.Predictor.Predict(ctx, q)
+		out, err = r.engine.Predict(ctx, q)
 	}
 	if err != nil {
 		if code := fault.CodeOf(err); code == fault.Internal || code == fault.Unavailable {
