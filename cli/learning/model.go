@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/tabular"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/table"
@@ -148,6 +149,9 @@ func (m *model) wide(t *table.Table, label string) ([]float64, error) {
 // read tells for each feature of the model whether a prediction can depend on it. A feature that no split asks for has
 // no list of its categories in some formats, and needs none.
 func (m *model) read() []bool {
+	if c, ok := m.Model.Model.(*combine.Model); ok {
+		return c.Reads()
+	}
 	out := make([]bool, m.Model.Model.Features())
 	trees, ok := m.Model.Model.(*tree.Model)
 	for j := range out {

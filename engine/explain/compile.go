@@ -34,13 +34,13 @@ type compiled struct {
 // node is a split. Places number the nodes of the tree breadth first from the root at 0, siblings side by side.
 type node struct {
 	threshold    float32 // for float32 values: the tree's own rounded down
-	feature      uint32
+	feature      uint32  // whose contribution the split makes
 	place        uint32
 	left         uint32 // place of the left child; the right one follows
 	above        uint32 // place below the last split above on the same feature, on the way here; 0 when there is none
 	missingRight uint32 // 1 when NaN goes right
 	number       int32  // in the tree
-	_            uint32
+	column       uint32 // that is compared: feature, unless columns are put together (see newTrees)
 }
 
 // share is what training rows say about a split: the share of them that all splits on its feature let pass on the way
@@ -56,7 +56,16 @@ const maxPath = 1024
 // compiler holds what the trees of an ensemble share while they are prepared.
 type compiler struct {
 	e    *tree.Ensemble
+	of   []int32  // per column: the feature it counts for; nil when they are the same
 	last []uint32 // per feature: place below its last split on the way; 0 when there is none
+}
+
+// feature is the one that a split on the column counts for.
+func (c *compiler) feature(column int32) int32 {
+	if c.of == nil || column == tree.Leaf {
+		return column
+	}
+	return c.of[column]
 }
 
 // compile prepares a tree whose leaf values are multiplied by scale and gives its expected value.
@@ -72,7 +81,8 @@ func (c *compiler) compile(t *tree.Tree, scale float64) (*compiled, float64, err
 			continue
 		}
 		inner[n] = int32(len(out.nodes))
-		s := node{threshold: tree.Floor32(t.Threshold[n]), feature: uint32(t.Feature[n]), place: uint32(at), left: uint32(len(numbers)), missingRight: 1, number: n}
+		s := node{threshold: tree.Floor32(t.Threshold[n]), feature: uint32(c.feature(t.Feature[n])), place: uint32(at), left: uint32(len(numbers)),
+			missingRight: 1, number: n, column: uint32(t.Feature[n])}
 		if t.MissingLeft[n] {
 			s.missingRight = 0
 		}
@@ -141,7 +151,7 @@ func (c *compiler) ways(out *compiled, inner []int32) (widest int, err error) {
 			c.last[s.by] = s.place
 			stack = append(stack, step{-1, before, s.by})
 		}
-		f := t.Feature[s.number]
+		f := c.feature(t.Feature[s.number])
 		if f == tree.Leaf {
 			continue
 		}

@@ -12,6 +12,7 @@
 package explain
 
 import (
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
@@ -63,7 +64,9 @@ func New(m learner.Model) (*Explainer, error) {
 	var err error
 	switch m := m.(type) {
 	case *tree.Model:
-		e.explainer, e.expected, err = newTrees(&m.Ensemble)
+		e.explainer, e.expected, err = newTrees(&m.Ensemble, nil, m.Features())
+	case *combine.Model:
+		e.explainer, e.expected, err = newCombined(m)
 	case *linear.Model:
 		e.explainer, e.expected = newLinear(m)
 	case *preset.Model:
@@ -94,7 +97,11 @@ func (e *Explainer) Unit() string { return e.unit }
 
 func unitOf(m learner.Model) string {
 	link := tree.LinkOf(m.Task())
-	if t, ok := m.(*tree.Model); ok {
+	t, ok := m.(*tree.Model)
+	if c, combined := m.(*combine.Model); combined {
+		t, ok = c.Trees, true
+	}
+	if ok {
 		if link = t.Link; link == tree.Logistic && t.Scale != 1 {
 			return Score
 		}

@@ -12,6 +12,7 @@ import (
 // trees explains an ensemble.
 type trees struct {
 	e        *tree.Ensemble
+	features int // that contribute
 	compiled []*compiled
 	rules    map[int]*rule // by chunks
 	kept     bool          // every tree keeps its factors
@@ -26,8 +27,10 @@ type trees struct {
 // costs it little, and a single row computes all of them.
 const keep = 32 << 20
 
-func newTrees(e *tree.Ensemble) (explainer, []float64, error) {
-	x := &trees{e: e, rules: map[int]*rule{}}
+// newTrees explains an ensemble. of is for each of its columns the feature, below features, that contributes what splits on
+// the column do; nil makes every column a feature.
+func newTrees(e *tree.Ensemble, of []int32, features int) (explainer, []float64, error) {
+	x := &trees{e: e, features: features, rules: map[int]*rule{}}
 	count := make([]int, len(e.Base))
 	known := false
 	for i := range e.Trees {
@@ -37,7 +40,7 @@ func newTrees(e *tree.Ensemble) (explainer, []float64, error) {
 			known = known || f == tree.Leaf && t.Cover[n] > 0
 		}
 	}
-	c := &compiler{e: e, last: make([]uint32, e.Features)}
+	c := &compiler{e: e, of: of, last: make([]uint32, features)}
 	expected, sums := append([]float64(nil), e.Base...), make([]float64, len(e.Base))
 	factors := 0
 	for i := range e.Trees {
@@ -84,7 +87,7 @@ func newTrees(e *tree.Ensemble) (explainer, []float64, error) {
 
 func (x *trees) bytes() int { return x.held }
 
-func (x *trees) steps() int { return 1 + x.work + len(x.e.Base)*x.e.Features/16 }
+func (x *trees) steps() int { return 1 + x.work + len(x.e.Base)*x.features/16 }
 
 // scratch is what one goroutine works with.
 type scratch struct {
@@ -122,7 +125,7 @@ func (x *trees) wide(data []float64, rows int, dst []float64, workers int) {
 // run explains blocks of rows, each on one goroutine and tree by tree, so that the factors of a tree are read from memory
 // once per block. decide writes where the factors of each node of a tree begin for a row.
 func (x *trees) run(rows int, dst []float64, workers int, decide func(s *scratch, t *compiled, row int, at []uint32)) {
-	p, k := x.e.Features, len(x.e.Base)
+	p, k := x.features, len(x.e.Base)
 	size := max(1, min(block, rows, blockSum/(p*k*lanes)))
 	shard.Run(shard.Workers(workers), shard.Blocks(rows, size), func(_, b int) {
 		lo, hi := shard.Bounds(b, rows, size)
@@ -176,7 +179,7 @@ func (t *compiled) decide(x []float32, passed, at []uint32) {
 	base := uint32(0)
 	for i := range t.nodes {
 		n := &t.nodes[i]
-		v := x[n.feature]
+		v := x[n.column]
 		above, notBelow := uint32(0), uint32(0)
 		if v > n.threshold {
 			above = 1
@@ -197,12 +200,12 @@ func (t *compiled) decide(x []float32, passed, at []uint32) {
 func decideAny[T float32 | float64](e *tree.Ensemble, t *compiled, x []T, passed, at []uint32) {
 	for i := range t.nodes {
 		n := &t.nodes[i]
-		v := float64(x[n.feature])
+		v := float64(x[n.column])
 		if e.Single {
 			v = float64(float32(v))
 		}
 		right := uint32(1)
-		if t.source.GoesLeft(n.number, v, e.Missing(int(n.feature), v)) {
+		if t.source.GoesLeft(n.number, v, e.Missing(int(n.column), v)) {
 			right = 0
 		}
 		before := passed[n.above]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn/bayes"
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/dummy"
 	"github.com/trimtab-ml/trimtab/engine/learn/forest"
 	"github.com/trimtab-ml/trimtab/engine/learn/gbdt"
@@ -44,13 +45,16 @@ const (
 	Ranking    = learner.Ranking
 )
 
-// Kinds of models that are read from files of other libraries (package exchange); a linear one ends with LinearKind.
+// Kinds of models that are read from files of other libraries (package exchange); a linear one ends with LinearKind, and
+// trees that read combinations of features with CombinedKind.
 const (
 	LightGBM   = "lightgbm"
 	XGBoost    = "xgboost"
 	CatBoost   = "catboost"
 	ONNX       = "onnx"
 	LinearKind = "_linear"
+
+	CombinedKind = "_combined"
 )
 
 // Names are the learners that New makes, in the order to show them.
@@ -115,6 +119,8 @@ func load(b []byte, depth int) (Model, error) {
 		return calibrate.Load(r, version, within)
 	case gbdt.Name, forest.Tree, forest.RandomForest, forest.ExtraTrees, LightGBM, XGBoost, CatBoost, ONNX:
 		return tree.Load(r, version, kind)
+	case CatBoost + CombinedKind:
+		return combine.Load(r, version, kind)
 	case linear.Logistic, linear.Linear, linear.Ridge, linear.Lasso, linear.ElasticNet, XGBoost + LinearKind, ONNX + LinearKind:
 		return linear.Load(r, version, kind)
 	case neighbours.Name:

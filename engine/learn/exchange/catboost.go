@@ -3,8 +3,11 @@ package exchange
 import (
 	"encoding/json"
 	"math/bits"
+	"slices"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -87,6 +90,10 @@ type catboost struct {
 	first   int                   // the split_index of the first of them
 	ctrs    map[*catboostCtr]*ctrValues
 	room    *reserve
+
+	added      *combine.Columns     // nil: the file has no statistics of combinations
+	addedNames []string             // of the columns of added
+	column     map[*catboostCtr]int // of statistics of combinations
 }
 
 func (c *catboost) sets() *sharedSets {
@@ -125,6 +132,13 @@ func readCatBoost(b []byte) (learner.Model, *Info, error) {
 	}
 	c.byHash.list(info, features)
 	c.listCtrs()
+	if err := c.combinations(features); err != nil {
+		return nil, nil, err
+	}
+	if c.added != nil {
+		e.Features += len(c.addedNames)
+		e.Names = slices.Concat(info.Names, c.addedNames)
+	}
 	for i := range file.Symmetric {
 		if err := c.symmetric(&e, i); err != nil {
 			return nil, nil, fault.Wrap(err, fault.CodeOf(err), "tree %d", i)
@@ -139,7 +153,11 @@ func readCatBoost(b []byte) (learner.Model, *Info, error) {
 		explained(&e.Trees[i])
 	}
 	m, err := tree.NewModel(CatBoost, task, e)
-	return m, info, err
+	if err != nil || c.added == nil {
+		return m, info, err
+	}
+	combined, err := combine.NewModel(CatBoost+learn.CombinedKind, c.added, m)
+	return combined, info, err
 }
 
 // columns numbers the features by flat_feature_index and names them.

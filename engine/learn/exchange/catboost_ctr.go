@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -98,6 +99,8 @@ type catboostElement struct {
 	Kind        string `json:"combination_element"`
 	Categorical int    `json:"cat_feature_index"`
 	Float       int    `json:"float_feature_index"`
+	Border      float64
+	Value       int32 // hash of the category
 }
 
 // catboostTable has Stride values for each category: its hash as text, then counts (or a sum and a count).
@@ -136,7 +139,8 @@ func (c *catboost) listCtrs() {
 	}
 }
 
-// ctrTest turns a statistic of one categorical feature into the set of the categories that it is above the border for.
+// ctrTest turns a statistic of one categorical feature into the set of the categories that it is above the border for; one
+// of a combination has a column of its own.
 func (c *catboost) ctrTest(s *catboostSplit) (*catboostTest, error) {
 	if t := c.tests[s.Index]; t != nil && t.categorical {
 		return t, nil
@@ -146,9 +150,8 @@ func (c *catboost) ctrTest(s *catboostSplit) (*catboostTest, error) {
 		return nil, fault.New(fault.Corrupt, "a split has the number %d, which is not that of a statistic with border %v", s.Index, s.Border)
 	}
 	ctr := c.statics[at].ctr
-	if len(ctr.Elements) != 1 || ctr.Elements[0].Kind != "cat_feature_value" {
-		return nil, fault.New(fault.NotSupported, "it reads a statistic of a combination of features (%s)", c.describe(ctr)).
-			WithHint("train with max_ctr_complexity=1, or raise one_hot_max_size")
+	if !ctr.simple() { // a statistic that is not a number is above no border
+		return &catboostTest{feature: int32(c.column[ctr]), threshold: float64(c.statics[at].border), missingLeft: true}, nil
 	}
 	v := c.byHash.features[ctr.Elements[0].Categorical]
 	if v == nil {
@@ -159,11 +162,15 @@ func (c *catboost) ctrTest(s *catboostSplit) (*catboostTest, error) {
 		return nil, fault.New(fault.Corrupt, "a statistic has no table: %s", ctr.Identifier)
 	}
 	if c.ctrs[ctr] == nil {
-		values, empty, err := ctr.values(&table)
+		hashes, values, empty, err := ctr.values(&table)
 		if err != nil {
 			return nil, err
 		}
-		c.ctrs[ctr] = &ctrValues{values, empty}
+		byHash := make(map[uint64]float32, len(hashes))
+		for i, hash := range hashes {
+			byHash[hash] = values[i]
+		}
+		c.ctrs[ctr] = &ctrValues{byHash, empty}
 	}
 	values, empty := c.ctrs[ctr].byHash, c.ctrs[ctr].empty
 	t := v.test(func(hash uint32, known bool) bool {
@@ -198,16 +205,16 @@ func (c *catboost) describe(ctr *catboostCtr) string {
 
 // values are the statistic of each hash in the table, and of a category that is not in it. Float32, as in
 // static_ctr_provider.cpp.
-func (ctr *catboostCtr) values(table *catboostTable) (map[uint64]float32, float32, error) {
+func (ctr *catboostCtr) values(table *catboostTable) (hashes []uint64, values []float32, empty float32, err error) {
 	classes := table.Stride - 1
 	if table.Stride < 2 || len(table.Values)%table.Stride != 0 {
-		return nil, 0, fault.New(fault.Corrupt, "a table has %d values in steps of %d", len(table.Values), table.Stride)
+		return nil, nil, 0, fault.New(fault.Corrupt, "a table has %d values in steps of %d", len(table.Values), table.Stride)
 	}
 	calc := func(good, total float32) float32 {
 		share := (good + ctr.Numerator) / (total + ctr.Denominator)
 		return (share + ctr.Shift) * ctr.Scale
 	}
-	empty := calc(0, 0)
+	empty = calc(0, 0)
 	var of func(counts []json.Number) (good, total float64)
 	number := func(n json.Number) float64 { v, _ := n.Float64(); return v }
 	sum := func(counts []json.Number) (total float64) {
@@ -227,28 +234,25 @@ func (ctr *catboostCtr) values(table *catboostTable) (map[uint64]float32, float3
 		empty = calc(0, float32(table.Denominator))
 		of = func(counts []json.Number) (float64, float64) { return number(counts[0]), float64(table.Denominator) }
 	default:
-		return nil, 0, fault.New(fault.NotSupported, "a statistic of type %q with %d classes is not known here", ctr.Type, classes)
+		return nil, nil, 0, fault.New(fault.NotSupported, "a statistic of type %q with %d classes is not known here", ctr.Type, classes)
 	}
-	out := make(map[uint64]float32, len(table.Values)/table.Stride)
+	hashes, values = make([]uint64, 0, len(table.Values)/table.Stride), make([]float32, 0, len(table.Values)/table.Stride)
 	for v := table.Values; len(v) > 0; v = v[table.Stride:] {
 		hash, err := strconv.ParseUint(string(v[0]), 10, 64)
 		if err != nil {
-			return nil, 0, fault.Wrap(err, fault.Corrupt, "a table's hash")
+			return nil, nil, 0, fault.Wrap(err, fault.Corrupt, "a table's hash")
 		}
 		good, total := of(v[1:table.Stride])
-		out[hash] = calc(float32(good), float32(total))
+		hashes, values = append(hashes, hash), append(values, calc(float32(good), float32(total)))
 	}
-	return out, empty, nil
+	return hashes, values, empty, nil
 }
 
 // noHash marks an empty place of a table.
 const noHash = math.MaxUint64
 
 // ctrHash is the hash that a table of one categorical feature has for a category's hash.
-func ctrHash(category uint32) uint64 {
-	const magic = 0x4906ba494954cb65
-	return magic * (magic * uint64(int64(int32(category))))
-}
+func ctrHash(category uint32) uint64 { return combine.Mix(0, combine.Sign(category)) }
 
 // catboostVocabulary knows the categories of each feature by their hashes. The file lists the texts of all features
 // together; a text belongs to the features whose tables or values have its hash.
@@ -286,14 +290,15 @@ func newVocabulary(file *catboostFile) (*catboostVocabulary, error) {
 			own.texts[uint32(hash)] = text
 		}
 	}
-	read := map[string]bool{}
+	read, complete := map[string]bool{}, map[int]bool{}
 	for i := range f.Ctrs {
 		ctr := &f.Ctrs[i]
 		table := file.Tables[ctr.Identifier]
-		if len(ctr.Elements) != 1 || v.features[ctr.Elements[0].Categorical] == nil || read[ctr.Identifier] || table.Stride < 1 {
+		if !ctr.simple() || v.features[ctr.Elements[0].Categorical] == nil || read[ctr.Identifier] || table.Stride < 1 {
 			continue
 		}
 		read[ctr.Identifier] = true
+		complete[ctr.Elements[0].Categorical] = true
 		own := v.features[ctr.Elements[0].Categorical]
 		for rest := table.Values; len(rest) >= table.Stride; rest = rest[table.Stride:] {
 			hash, err := strconv.ParseUint(string(rest[0]), 10, 64)
@@ -306,6 +311,9 @@ func newVocabulary(file *catboostFile) (*catboostVocabulary, error) {
 			}
 			own.texts[category] = texts[category]
 		}
+	}
+	if err := v.combined(file, texts, complete, unknown); err != nil {
+		return nil, err
 	}
 	for _, own := range v.features {
 		own.number()

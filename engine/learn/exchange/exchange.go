@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/combine"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -101,9 +102,7 @@ func Read(b []byte) (learner.Model, *Info, error) {
 		return nil, nil, fault.Wrap(err, fault.CodeOf(err), "%s model", title[format])
 	}
 	info.Format = format
-	if t, ok := m.(*tree.Model); ok {
-		info.mark(&t.Ensemble)
-	}
+	info.markModel(m)
 	return m, info, nil
 }
 
@@ -115,10 +114,15 @@ func readOwn(b []byte) (learner.Model, *Info, error) {
 		return nil, nil, err
 	}
 	info := &Info{Format: Trimtab}
-	if t, ok := m.(*tree.Model); ok {
-		info.Names = t.Names
-		info.mark(&t.Ensemble)
+	switch m := m.(type) {
+	case *tree.Model:
+		info.Names = m.Names
+	case *combine.Model:
+		if m.Trees.Names != nil {
+			info.Names = m.Trees.Names[:m.Features()]
+		}
 	}
+	info.markModel(m)
 	return m, info, nil
 }
 
@@ -139,6 +143,23 @@ func unknown(b []byte) error {
 	}
 	return fault.New(fault.FormatNotServed, "the model file is of no format that is read here").
 		WithHint("formats are LightGBM text, XGBoost JSON and UBJ, CatBoost JSON, ONNX, and Trimtab's own")
+}
+
+// markModel tells which features the model reads by category.
+func (info *Info) markModel(m learner.Model) {
+	switch m := m.(type) {
+	case *tree.Model:
+		info.mark(&m.Ensemble)
+	case *combine.Model:
+		info.mark(&m.Trees.Ensemble)
+		if info.Categorical == nil {
+			info.Categorical = make([]bool, m.Features())
+		}
+		info.Categorical = info.Categorical[:m.Features()]
+		for _, c := range m.Columns.Categories {
+			info.Categorical[c.Column] = true
+		}
+	}
 }
 
 // mark tells which features the trees split by category.

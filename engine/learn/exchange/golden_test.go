@@ -15,7 +15,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/table"
 )
 
-// goldenCase is a model of another library and what that library predicts (testdata/make.py).
+// goldenCase is a model of another library and what that library predicts (testdata/make.py and combinations.py).
 type goldenCase struct {
 	Name, Format string
 	Model        string
@@ -27,6 +27,7 @@ type goldenCase struct {
 	Categories   map[string][]string // by feature: what Info should say
 	Texts        map[string][]string // by feature: what the codes in X stand for, when the model has codes of its own
 	Classes      []string
+	Shap         [][][]float64 // by row and output: a contribution of each feature, and what was expected
 }
 
 func (c *goldenCase) file() []byte {
@@ -59,7 +60,12 @@ func (c *goldenCase) rows(info *Info) []float64 {
 
 func goldenCases(t testing.TB) []goldenCase {
 	t.Helper()
-	f, err := os.Open("testdata/golden.json.gz")
+	return append(casesOf(t, "testdata/golden.json.gz"), casesOf(t, "testdata/combinations.json.gz")...)
+}
+
+func casesOf(t testing.TB, path string) []goldenCase {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,14 @@ func TestRefusesHostileFiles(t *testing.T) {
 	catboost := func(rest string) string {
 		return `{"features_info":{"float_features":[{"feature_index":0,"flat_feature_index":0,"borders":[1]}]},"scale_and_bias":[1,[0]],` + rest + `}`
 	}
+	combination := func(elements, table string) string {
+		file := strings.Replace(catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"OnlineCtr","border":2,"split_index":1}]}]`), `"float_features"`,
+			`"cat_features_hash":[{"hash":0,"value":"a"},{"hash":5,"value":"b"}],"categorical_features":[{"feature_index":0,"flat_feature_index":1,"feature_name":"town"},{"feature_index":1,"flat_feature_index":2,"feature_name":"shop"}],"ctrs":[{"borders":[2],"ctr_type":"Borders","identifier":"t","elements":`+elements+`}],"float_features"`, 1)
+		if table == "" {
+			return file
+		}
+		return strings.Replace(file, `"features_info"`, `"ctr_data":{"t":{`+table+`}},"features_info"`, 1)
+	}
 	for _, c := range []struct {
 		name, file string
 		code       fault.Code
@@ -48,9 +56,12 @@ func TestRefusesHostileFiles(t *testing.T) {
 		{"bare counts in ubj", "{L\x00\x00\x00\x00\x00\x00\x00\x01a[$Z#L\x00\x00\x7f\xff\xff\xff\xff\xff", fault.Corrupt, "type"},
 		{"a tree of 2^30 leaves", catboost(`"oblivious_trees":[{"leaf_values":[1],"splits":[` + strings.Repeat(`{"split_type":"FloatFeature"},`, 29) + `{}]}]`), fault.Corrupt, "do not fit"},
 		{"another split", catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"EstimatedFeature"}]}]`), fault.NotSupported, "EstimatedFeature"},
-		{"a combination of categories", strings.Replace(catboost(`"oblivious_trees":[{"leaf_values":[1,2],"splits":[{"split_type":"OnlineCtr","border":2,"split_index":1}]}]`), `"float_features"`,
-			`"categorical_features":[{"feature_index":0,"flat_feature_index":1,"feature_name":"town"},{"feature_index":1,"flat_feature_index":2,"feature_name":"shop"}],"ctrs":[{"borders":[2],"elements":[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"cat_feature_value","cat_feature_index":1}]}],"float_features"`, 1),
-			fault.NotSupported, "combination of features (town x shop)"},
+		{"a combination without a table", combination(`[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"cat_feature_value","cat_feature_index":1}]`, ``), fault.Corrupt, "no table"},
+		{"a combination of a feature that is not there", combination(`[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"float_feature","float_feature_index":9}]`, ``), fault.Corrupt, "float feature 9"},
+		{"a combination with something else", combination(`[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"text_feature"}]`, ``), fault.NotSupported, "text_feature"},
+		{"a combination of categories without texts", combination(`[{"combination_element":"cat_feature_value","cat_feature_index":0},{"combination_element":"cat_feature_value","cat_feature_index":1}]`, `"hash_map":["77",1,2],"hash_stride":3`), fault.NotSupported, "no texts for the categories of feature shop"},
+		{"a combination's table in other steps", combination(`[{"combination_element":"cat_feature_exact_value","cat_feature_index":0,"value":0},{"combination_element":"cat_feature_exact_value","cat_feature_index":1,"value":0}]`, `"hash_map":["77",1,2],"hash_stride":2`), fault.Corrupt, "in steps of 2"},
+		{"a combination of a thousand parts", combination(`[{"combination_element":"float_feature"}`+strings.Repeat(`,{"combination_element":"float_feature"}`, 999)+`,{"combination_element":"cat_feature_value","cat_feature_index":0}]`, `"hash_map":["77",1,2],"hash_stride":3`), fault.NotSupported, "1001 parts"},
 		{"deep catboost", catboost(`"trees":[` + strings.Repeat(`{"split":{"split_type":"FloatFeature"},"left":`, 200000) + `]`), fault.Corrupt, "cannot be read"},
 		{"many trees' weights", "\x08\x08\x3a\xff\xff\xff\xff\x0f", fault.Corrupt, "ONNX"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/learner"
 	"github.com/trimtab-ml/trimtab/engine/onnx/graph"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -171,6 +172,12 @@ func goldenAsONNX(t *testing.T) (jobs []written) {
 			t.Fatal(err)
 		}
 		file, err := Write(ONNX, m, nil)
+		if m.Kind() == CatBoost+learn.CombinedKind { // its tables have no form there
+			if fault.CodeOf(err) != fault.NotSupported {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+			continue
+		}
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue

@@ -297,3 +297,18 @@ func BenchmarkPlan(b *testing.B) {
 		newPlan(n.e, n.leaves)
 	}
 }
+
+// TestEmptySetHasNoCategory asks a set of no category for values next to 0: a file may have one, and none is in it.
+func TestEmptySetHasNoCategory(t *testing.T) {
+	own := Tree{}
+	own.Add(0, 0, false, 0, 0, 2)
+	own.SetCategories(0, nil)
+	own.Add(Leaf, 0, false, 1, 0, 1)
+	own.Add(Leaf, 0, false, 2, 0, 1)
+	own.Left[0], own.Right[0] = 1, 2
+	for _, v := range []float64{-0.5, 0, 0.5, 31, math.Inf(1)} {
+		if own.GoesLeft(0, v, false) {
+			t.Errorf("%v is in a set of none", v)
+		}
+	}
+}

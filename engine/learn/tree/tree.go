@@ -294,7 +294,7 @@ func (t *Tree) GoesLeft(n int32, v float64, missing bool) bool {
 
 // contains reports whether the whole part of v is in the set.
 func contains(words []uint32, v float64) bool {
-	if !(v > -1 && v < float64(32*len(words))) {
+	if !(v > -1 && v < float64(32*len(words))) || len(words) == 0 { // a set of none, and -0.5, whose whole part is 0
 		return false
 	}
 	c := int(v)
