@@ -137,16 +137,30 @@ type dialect struct {
 }
 
 // Errors has write answer every problem below the prefixes: those of handlers, and those that come before a handler (a caller that is
-// not admitted, a body that is too large, a path or a method that is not there). Call it before the first request.
+// not admitted, a body that is too large, a path or a method that is not there). A segment * stands for any. Call it before the first
+// request.
 func (r *Router) Errors(write ErrorWriter, prefixes ...string) {
 	for _, prefix := range prefixes {
 		r.dialects = append(r.dialects, dialect{prefix, write})
 	}
 }
 
+// below tells whether a path begins with a prefix, in which one segment may be *.
+func below(path, prefix string) bool {
+	head, tail, wild := strings.Cut(prefix, "*")
+	if !strings.HasPrefix(path, head) {
+		return false
+	}
+	if !wild {
+		return true
+	}
+	slash := strings.IndexByte(path[len(head):], '/')
+	return slash > 0 && strings.HasPrefix(path[len(head)+slash:], tail)
+}
+
 func (r *Router) dialect(path string) ErrorWriter {
 	for i := range r.dialects {
-		if strings.HasPrefix(path, r.dialects[i].prefix) {
+		if below(path, r.dialects[i].prefix) {
 			return r.dialects[i].write
 		}
 	}

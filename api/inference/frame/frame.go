@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
-	"github.com/trimtab-ml/trimtab/api/inference/scan"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
@@ -40,8 +39,9 @@ type Frame struct {
 	blocks []*block
 	byName map[string]*block
 	rows   int // of blocks that were read row by row
-	byRow  bool
 	values int
+	keys   []string // of rows of named values; "" = none
+	at     []int64  // of rows of named values, as many as rows once one has it
 }
 
 // block is the values of a column, one row after the other.
@@ -94,7 +94,6 @@ func (f *Frame) Instances() {
 // Instance reads one row.
 func (f *Frame) Instance() {
 	s := &f.x.Scan
-	f.byRow = true
 	if f.rows >= serve.MaxRows {
 		s.Refuse(codec.TooManyRows())
 		return
@@ -121,7 +120,6 @@ func (f *Frame) Instance() {
 // Object reads a row of named values, which are added to those of context: values that all rows share.
 func (f *Frame) Object(context []serve.Field) {
 	s := &f.x.Scan
-	f.byRow = true
 	if f.rows >= serve.MaxRows {
 		s.Refuse(codec.TooManyRows())
 		return
@@ -137,7 +135,7 @@ func (f *Frame) object(context []serve.Field) {
 	}
 	for ok := s.Open('{'); ok; ok = s.More('{') {
 		name := s.Key()
-		if f.tensors() && name != ColumnKey && name != ColumnAt {
+		if f.tensors() {
 			b := f.block(name)
 			if b.rows > f.rows {
 				s.Fail("row %d has %q twice", f.rows, codec.Clip(name))
@@ -150,7 +148,15 @@ func (f *Frame) object(context []serve.Field) {
 			f.value(b)
 			continue
 		}
-		f.x.Field(name, f.Cell())
+		cell := f.Cell()
+		switch name {
+		case ColumnKey:
+			f.key(cell)
+		case ColumnAt:
+			f.time(cell)
+		default:
+			f.x.Field(name, cell)
+		}
 	}
 	if !f.tensors() {
 		f.x.EndRow()
@@ -268,7 +274,6 @@ func (f *Frame) Split() {
 	s := &f.x.Scan
 	var columns []string
 	named, data := false, -1
-	f.byRow = true
 	for ok := s.Open('{'); ok; ok = s.More('{') {
 		switch s.Key() {
 		case "columns":
