@@ -35,6 +35,11 @@ type half struct{ learn.Model }
 
 func (half) Outputs() int                            { return 1 }
 func (half) PredictRow(_ []float32, score []float64) { score[0] = 0.5 }
+func (half) Predict(x *table.Matrix, scores []float64) {
+	for i := range x.Rows {
+		scores[i] = 0.5
+	}
+}
 
 type oneVersion struct{}
 
