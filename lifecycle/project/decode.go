@@ -462,6 +462,15 @@ func (l *Label) fromNode(d *decoder, n *node, path string) {
 	}
 }
 
+// oneOf reads a word of Train's field of the given number, which lists the words that it may be.
+func (d *decoder) oneOf(to *string, n *node, path string, field int) {
+	before := len(d.faults.list)
+	d.decode(n, reflect.ValueOf(to).Elem(), path)
+	if len(d.faults.list) == before {
+		d.checkEnum(fieldsOf(reflect.TypeFor[Train]())[field], reflect.ValueOf(*to), n, path)
+	}
+}
+
 func (t *Train) fromNode(d *decoder, n *node, path string) {
 	if n.kind == textNode {
 		d.faults.add(fault.New(fault.Invalid, "train must be a mapping").At(n.pos).WithHint("write train: {learner: %s}", n.text))
@@ -477,12 +486,10 @@ func (t *Train) fromNode(d *decoder, n *node, path string) {
 		d.nodes[at+"@key"], d.nodes[at] = k, n.items[i]
 		switch k.text {
 		case "learner":
-			f := fieldsOf(reflect.TypeFor[Train]())[0]
-			before := len(d.faults.list)
-			d.decode(n.items[i], reflect.ValueOf(&t.Learner).Elem(), at)
-			if len(d.faults.list) == before {
-				d.checkEnum(f, reflect.ValueOf(t.Learner), n.items[i], at)
-			}
+			d.oneOf(&t.Learner, n.items[i], at, 0)
+			continue
+		case "calibrate":
+			d.oneOf(&t.Calibrate, n.items[i], at, 2)
 			continue
 		case "preset":
 			d.decode(n.items[i], reflect.ValueOf(&t.Preset).Elem(), at)

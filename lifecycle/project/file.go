@@ -174,6 +174,8 @@ type Train struct {
 	Learner string `json:"learner,omitempty" enum:"gbdt,tree,random_forest,extra_trees,logistic,linear,ridge,lasso,elastic_net,knn,naive_bayes,dummy,mlp,fast,good,best"`
 	// Preset is another way to write learner with one of the presets.
 	Preset string `json:"preset,omitempty" enum:"fast,good,best"`
+	// Calibrate makes the learner's probabilities come true as often as they say, by a curve that is fitted to predictions out of fold; auto is platt for two classes and temperature for more. It takes six fits instead of one.
+	Calibrate string `json:"calibrate,omitempty" enum:"auto,platt,isotonic,beta,temperature"`
 	// Run is the program that trains instead of a learner, e.g. python train.py: it reads its rows from $TRIMTAB_DATASET and logs its model through the MLflow client.
 	Run string `json:"run,omitempty"`
 	// Env is where that program finds its packages: a uv.lock, a Python interpreter, the folder of a virtual environment, or none.
@@ -219,8 +221,8 @@ type Deploy struct {
 	Steps []Step `json:"steps,omitempty"`
 	// AbortWhen is a condition (CEL) over error_rate, p50_ms, p99_ms, rank_correlation, mean_shift and n that sends the canary back.
 	AbortWhen string `json:"abort_when,omitempty"`
-	// Log is when a prediction is written: required (before the answer leaves), strict (and on the disk) or best_effort (counted when dropped).
-	Log string `json:"log,omitempty" enum:"required,strict,best_effort" default:"required"`
+	// Log is when a prediction is written: required (before the answer leaves), strict (and on the disk), best_effort (counted when dropped) or off (never: nothing is watched).
+	Log string `json:"log,omitempty" enum:"required,strict,best_effort,off" default:"required"`
 }
 
 // Step is one stage of a canary: its share, and what must pass before the next: a number of requests that the canary answered, a time, or both.

@@ -80,18 +80,21 @@ func (c *checker) train(m *Model) {
 	if _, there := c.nodes["model.train.env"]; there {
 		c.faulty("model.train.env@key", "env belongs to a program, and the learner is %s", t.Learner).WithHint("remove env, or write run: python train.py instead of learner")
 	}
-	if !slices.Contains(learn.Names(), t.Learner) {
+	if !slices.Contains(learn.Names(), t.Learner) && !slices.Contains(learn.Presets(), t.Learner) {
 		return // told by the list of learners
+	}
+	if c.faultAt("model.train.calibrate") {
+		return
 	}
 	good := true
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
-		if _, err := learn.New(t.Learner, learn.Params{name: t.Params[name]}); err != nil {
+		if _, err := t.with(map[string]any{name: t.Params[name]}); err != nil {
 			good = false
 			c.inText("model.train."+name, err)
 		}
 	}
 	if good {
-		if _, err := learn.New(t.Learner, learn.Params(t.Params)); err != nil {
+		if _, err := t.Configured(); err != nil {
 			c.inText("model.train", err)
 		}
 	}
@@ -105,6 +108,9 @@ func (c *checker) program(m *Model) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
 		c.faulty("model.train."+name+"@key", "%s is no key of a training by a program", name).WithHint("give it to the program: run: %s --%s %v", t.Run, name, t.Params[name])
+	}
+	if t.Calibrate != "" {
+		c.faulty("model.train.calibrate@key", "calibrate belongs to a learner: a program calibrates its model itself").WithHint("remove calibrate")
 	}
 	if t.Run == "" {
 		if !c.faultAt("model.train.run") {

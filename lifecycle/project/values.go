@@ -2,12 +2,15 @@ package project
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
+	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -244,12 +247,30 @@ func (t Train) MarshalJSON() ([]byte, error) {
 	if t.Run != "" {
 		return json.Marshal(map[string]string{"run": t.Run, "env": t.Env})
 	}
-	out := make(map[string]any, len(t.Params)+1)
-	for k, v := range t.Params {
-		out[k] = v
-	}
+	out := t.Settings()
 	out["learner"] = t.Learner
 	return json.Marshal(out)
+}
+
+// Settings are the parameters and the calibration, as the file has them: what a version and a run keep beside the learner.
+func (t Train) Settings() map[string]any {
+	out := make(map[string]any, len(t.Params)+2)
+	maps.Copy(out, t.Params)
+	if t.Calibrate != "" {
+		out["calibrate"] = t.Calibrate
+	}
+	return out
+}
+
+// Configured is the learner with its parameters, calibrated where the file says so.
+func (t Train) Configured() (learn.Learner, error) { return t.with(t.Params) }
+
+// with is Configured with other parameters.
+func (t Train) with(params map[string]any) (learn.Learner, error) {
+	if t.Calibrate == "" {
+		return learn.New(t.Learner, params)
+	}
+	return calibrate.Around(t.Learner, params, calibrate.Method(t.Calibrate), learn.New)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. Whole numbers become int64, as ParseFile makes them.
@@ -267,8 +288,10 @@ func (t *Train) UnmarshalJSON(b []byte) error {
 	if !ok {
 		return fault.New(fault.Invalid, "train names no learner")
 	}
+	calibration, _ := in["calibrate"].(string)
 	delete(in, "learner")
-	*t = Train{Learner: learner}
+	delete(in, "calibrate")
+	*t = Train{Learner: learner, Calibrate: calibration}
 	if len(in) > 0 {
 		t.Params = wholeNumbers(in).(map[string]any)
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -372,6 +373,10 @@ func (s *Service) record(ctx context.Context, e *endpoint, l *live, preds []Pred
 	if x.scored.IsZero() {
 		x.scored = time.Now()
 	}
+	if l.deployment.LogLevel == LogOff {
+		s.count(e, l, preds, x, time.Now())
+		return nil
+	}
 	if err := s.cfg.Recorder.Record(ctx, l.deployment.LogLevel, preds); err != nil {
 		failed := time.Now()
 		e.failed.Add(n)
@@ -383,21 +388,21 @@ func (s *Service) record(ctx context.Context, e *endpoint, l *live, preds []Pred
 	for _, o := range s.cfg.Observers {
 		o.Observe(e.name, preds)
 	}
-	done := time.Now()
+	s.count(e, l, preds, x, time.Now())
+	if b := x.batch; len(b.At) > 0 && s.cfg.Seen != nil {
+		s.cfg.Seen(e.project, time.UnixMicro(slices.Max(b.At)).UTC())
+	}
+	return nil
+}
+
+// count adds an answered request to the statistics.
+func (s *Service) count(e *endpoint, l *live, preds []Prediction, x *call, done time.Time) {
 	recording := done.Sub(x.scored).Microseconds()
-	greatest := int64(math.MinInt64)
 	for i := range preds {
 		l.resident[preds[i].Version].counters.answered(done, int64(preds[i].LatencyUS)+recording)
 	}
-	if b := x.batch; len(b.At) > 0 && s.cfg.Seen != nil {
-		for _, at := range b.At {
-			greatest = max(greatest, at)
-		}
-		s.cfg.Seen(e.project, time.UnixMicro(greatest).UTC())
-	}
 	x.first.counters.request(preds, x.bound, x.scored, done)
 	e.used.Store(done.UnixNano())
-	return nil
 }
 
 // check bounds what a request may hold and says how many rows it has.

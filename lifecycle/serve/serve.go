@@ -39,6 +39,7 @@ const (
 	LogRequired   = "required"    // written to the file: survives kill -9; a power cut may cost 50 ms
 	LogStrict     = "strict"      // on the disk (fsync)
 	LogBestEffort = "best_effort" // queued; drops are counted
+	LogOff        = "off"         // nothing is kept or watched: no truth can be joined, no drift is seen
 )
 
 // Buckets is the number of routing buckets: a canary's share is a whole number of these.

@@ -222,9 +222,9 @@ func (s *Service) Ensure(ctx context.Context, d Deployment) (*Deployment, error)
 	switch d.LogLevel {
 	case "":
 		d.LogLevel = LogRequired
-	case LogRequired, LogStrict, LogBestEffort:
+	case LogRequired, LogStrict, LogBestEffort, LogOff:
 	default:
-		return nil, fault.New(fault.Invalid, "%q is no log level", clip(d.LogLevel)).WithHint("levels are %s, %s and %s", LogRequired, LogStrict, LogBestEffort)
+		return nil, fault.New(fault.Invalid, "%q is no log level", clip(d.LogLevel)).WithHint("levels are %s, %s, %s and %s", LogRequired, LogStrict, LogBestEffort, LogOff)
 	}
 	if e := s.endpoint(d.Name); e != nil {
 		if e.project != d.Project || e.model != d.Model {
