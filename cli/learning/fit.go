@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trimtab-ml/trimtab/cli/term"
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/folds"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
@@ -30,7 +31,7 @@ type fitOptions struct {
 	data, label, task, learner, preset, out, timing string
 	weight, query, group, time                      string
 	drop, params                                    []string
-	early, cv                                       string
+	early, cv, calibrate                            string
 	workers                                         int
 	budget                                          time.Duration
 	seed                                            uint64
@@ -60,6 +61,7 @@ func (c *console) fit() *cobra.Command {
 	flags.StringVar(&o.cv, "cv", "", "cross-validate before the final fit: a number of folds, or a split such as 'stratified k=5 repeats=3 seed=1'")
 	flags.DurationVar(&o.budget, "time-budget", 0, "time that a preset may take, such as 10m")
 	flags.StringVar(&o.early, "early-stopping", "", "rounds without a better score on held-out rows before a booster stops, or off")
+	flags.StringVar(&o.calibrate, "calibrate", "", "make the probabilities come true: auto, platt, isotonic, beta or temperature, fitted out of fold")
 	flags.IntVar(&o.workers, "workers", 0, "threads (default: all processors); they do not change the model")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of everything drawn")
 	flags.StringVar(&o.timing, "timing", "", "JSON file to write with fit_cpu_s and fit_wall_s of the fit alone: without reading, inferring and binning")
@@ -187,6 +189,12 @@ func (o *fitOptions) make() (learn.Learner, error) {
 			return nil, fault.New(fault.Invalid, "--time-budget is for presets; %s has none", name).WithHint("use --preset fast, good or best")
 		}
 		params["time_budget"] = o.budget.Seconds()
+	}
+	if o.calibrate != "" {
+		if !slices.Contains(calibrate.Choices(), o.calibrate) {
+			return nil, fault.New(fault.Invalid, "--calibrate %s is no calibration", o.calibrate).WithHint("calibrations are %s", strings.Join(calibrate.Choices(), ", "))
+		}
+		return calibrate.Around(name, params, calibrate.Method(o.calibrate), learn.New)
 	}
 	return learn.New(name, params)
 }
@@ -317,7 +325,11 @@ func (c *console) reportFit(m *tabular.Model, o fitOptions, took timing, v *vali
 	if err != nil {
 		return err
 	}
-	blend, _ := m.Model.(*preset.Model)
+	trained := m.Model
+	if inner, _, ok := calibrate.Unwrap(trained); ok {
+		trained = inner
+	}
+	blend, _ := trained.(*preset.Model)
 	if c.asJSON() {
 		out := map[string]any{"model": o.out, "bytes": info.Size(), "task": m.Schema.Task, "learner": m.About["learner"], "params": m.About["params"],
 			"rows": m.About["rows"], "classes": m.Schema.Classes, "columns": m.Schema.Columns, "timing": took}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
@@ -37,21 +38,37 @@ func ExportModel(m learn.Model, names []string) ([]byte, error) {
 
 // predict writes the model on features, float [N, features], and its outputs.
 func (g *graph) predict(m learn.Model, features string, threshold float64) error {
+	predictions, err := g.predictions(m, features)
+	if err != nil {
+		return err
+	}
+	g.finish(m, predictions, threshold)
+	return nil
+}
+
+// predictions writes what the model predicts, double [N, outputs].
+func (g *graph) predictions(m learn.Model, features string) (string, error) {
+	if inner, c, ok := calibrate.Unwrap(m); ok {
+		predictions, err := g.predictions(inner, features)
+		if err != nil {
+			return "", err
+		}
+		return g.calibrate(c, predictions)
+	}
 	link, scale, margins := tree.LinkOf(m.Task()), 1.0, ""
 	switch m := m.(type) {
 	case *tree.Model:
 		link, scale = m.Link, m.Scale
 		var err error
 		if margins, err = g.trees(m, features); err != nil {
-			return err
+			return "", err
 		}
 	case *linear.Model:
 		margins = g.linear(m, features)
 	default:
-		return fault.New(fault.NotSupported, "a model of kind %s has no ONNX form yet", m.Kind())
+		return "", fault.New(fault.NotSupported, "a model of kind %s has no ONNX form yet", m.Kind())
 	}
-	g.finish(m, g.link(link, scale, margins), threshold)
-	return nil
+	return g.link(link, scale, margins), nil
 }
 
 // link writes the predictions of margins, double [N, outputs].

@@ -75,6 +75,10 @@ var modelCases = []modelCase{
 	{"logistic", "logistic", nil, learn.Binary, 2, []m{{"impute": m{"strategy": "median", "indicator": true}}, {"impute": "most_frequent"}, {"scale": "standard"}, {"one_hot": []any{"s", "#u"}}}},
 	{"multiclass logistic with missing features", "logistic", nil, learn.Multiclass, 3, []m{{"scale": "standard"}, {"log": "y"}, {"one_hot": "s"}}},
 	{"logistic on components", "logistic", nil, learn.Binary, 2, []m{{"impute": m{"strategy": "median", "indicator": true}}, {"clip": m{"quantiles": []any{0.01, 0.99}}}, {"log": "y"}, {"scale": "standard"}, {"pca": m{"columns": []any{"x", "y", "n"}, "components": 2}}}},
+	{"calibrated by Platt", "calibrated", learn.Params{"rounds": 30, "method": "platt"}, learn.Binary, 2, nil},
+	{"calibrated by beta, classes", "calibrated", learn.Params{"rounds": 15, "method": "beta"}, learn.Multiclass, 3, nil},
+	{"calibrated by temperature", "calibrated", learn.Params{"learner": "logistic", "method": "temperature"}, learn.Binary, 2, []m{{"impute": "median"}, {"impute": "most_frequent"}, {"scale": "standard"}, {"one_hot": []any{"s", "#u"}}}},
+	{"calibrated by temperature, classes", "calibrated", learn.Params{"rounds": 15, "method": "temperature"}, learn.Multiclass, 3, nil},
 	{"ridge", "linear", nil, learn.Regression, 0, []m{{"impute": m{"strategy": "mean"}}, {"log": "y"}, {"ordinal": "s"}, {"target_encode": "#u"}}},
 }
 

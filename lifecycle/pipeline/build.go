@@ -14,6 +14,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/leak"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
@@ -148,7 +149,7 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 		return b.doProgram(ctx)
 	}
 	var err error
-	if b.learner, err = learn.New(m.Train.Learner, m.Train.Params); err != nil {
+	if b.learner, err = m.Train.Configured(); err != nil {
 		return nil, err
 	}
 	if b.steps, err = recipe.ParseSteps(m.Prepare); err != nil {
@@ -176,7 +177,11 @@ func (b *build) do(ctx context.Context) (*registry.Version, error) {
 		return nil, err
 	}
 	ev.Folds, ev.Alarms = validated, judged.alarms
-	if blend, ok := judged.model.(*preset.Model); ok {
+	trained := judged.model
+	if inner, _, ok := calibrate.Unwrap(trained); ok {
+		trained = inner
+	}
+	if blend, ok := trained.(*preset.Model); ok {
 		ev.Members = blend.Report.Scores
 	}
 	if ev.Explanations, err = b.explanations(judged, test); err != nil {
@@ -437,7 +442,7 @@ func (b *build) threshold() float64 {
 func (b *build) version(f, train, test *frame, threshold float64) *registry.Version {
 	m := b.p.File.Model
 	v := &registry.Version{Model: m.Name, Project: b.p.Name, Cause: b.req.Cause, AsOf: b.req.AsOf, RunID: b.run.ID, Actor: b.run.Actor,
-		Learner: m.Train.Learner, Params: m.Train.Params, Metrics: map[string]float64{}, Threshold: threshold, Datasets: f.read, GitCommit: b.run.GitCommit,
+		Learner: m.Train.Learner, Params: m.Train.Settings(), Metrics: map[string]float64{}, Threshold: threshold, Datasets: f.read, GitCommit: b.run.GitCommit,
 		Built: environment(), BuildKey: b.key}
 	v.Training = registry.Training{Rows: train.rows(), TestRows: test.rows(), Unlabeled: f.unlabeled, Served: f.served, Permuted: b.req.PermuteLabels}
 	v.Training.From, v.Training.To = f.span()
@@ -500,7 +505,7 @@ func runParams(m *project.Model) map[string]string {
 		return map[string]string{"run": m.Train.Run, "env": m.Train.Env}
 	}
 	out := map[string]string{"learner": m.Train.Learner}
-	for name, v := range m.Train.Params {
+	for name, v := range m.Train.Settings() {
 		out[name] = fmt.Sprint(v)
 	}
 	return out

@@ -222,8 +222,8 @@ func TestModel(t *testing.T) {
 // The learner keeps the contract of learners.
 func TestConformance(t *testing.T) {
 	for _, s := range []learnertest.Subject{
-		{Name: "calibrated", Task: learner.Binary, Params: learn.Params{"learner": "logistic", "folds": 3}, Rounds: true, Learns: 0.9},
-		{Name: "calibrated", Task: learner.Multiclass, Params: learn.Params{"learner": "gbdt", "rounds": 6, "leaves": 6, "folds": 2, "method": "isotonic"}, Rounds: true, Ones: 0.5, Learns: 0.95}, // steps magnify what rounding moves
+		{Name: "calibrated", Task: learner.Binary, Params: learn.Params{"learner": "logistic", "calibration_folds": 3}, Rounds: true, Learns: 0.9},
+		{Name: "calibrated", Task: learner.Multiclass, Params: learn.Params{"learner": "gbdt", "rounds": 6, "leaves": 6, "calibration_folds": 2, "method": "isotonic"}, Rounds: true, Ones: 0.5, Learns: 0.95}, // steps magnify what rounding moves
 	} {
 		s.New = func(p learn.Params) (learn.Learner, error) { return learn.New(s.Name, p) }
 		s.Load = learn.Load
@@ -231,7 +231,7 @@ func TestConformance(t *testing.T) {
 	}
 	for name, p := range map[string]learn.Params{
 		"itself": {"learner": "calibrated"}, "unknown": {"learner": "gbtd"}, "parameter": {"learner": "logistic", "rounds": 3},
-		"method": {"method": "sigmoid"}, "folds": {"folds": 1},
+		"method": {"method": "sigmoid"}, "calibration_folds": {"calibration_folds": 1},
 	} {
 		if _, err := learn.New("calibrated", p); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)

@@ -39,6 +39,19 @@ type Calibrator struct {
 // Method is how it was fitted.
 func (c *Calibrator) Method() Method { return c.method }
 
+// Curves are what was fitted: one for each output, of the method alone, or the temperature.
+type Curves struct {
+	Platt       []Platt // of log odds (see Logit)
+	Isotonic    []Isotonic
+	Beta        []Beta
+	Temperature float64
+}
+
+// Curves are the calibrator's; they must not be changed.
+func (c *Calibrator) Curves() Curves {
+	return Curves{c.platt, c.isotonic, c.beta, c.temperature}
+}
+
 // Outputs is the numbers per row: 1 for the probability of the positive of two classes, else one per class.
 func (c *Calibrator) Outputs() int { return c.outputs }
 

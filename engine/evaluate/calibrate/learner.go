@@ -13,8 +13,17 @@ import (
 // AutoMethod is Platt's for two classes and the temperature for several.
 const AutoMethod Method = "auto"
 
+// Choices are what method may be, in the order to show them.
+func Choices() []string {
+	out := []string{string(AutoMethod)}
+	for _, m := range Methods() {
+		out = append(out, string(m))
+	}
+	return out
+}
+
 // Learner fits another learner and calibrates it by predictions out of fold. Its parameters are learner (gbdt), method
-// (auto) and folds (5); all others are the other learner's.
+// (auto) and calibration_folds (5); all others are the other learner's.
 type Learner struct {
 	inner  learner.Learner
 	method Method
@@ -23,10 +32,26 @@ type Learner struct {
 	seeded bool
 }
 
+// foldsParam is no name that a learner within has: several have folds of their own.
+const foldsParam = "calibration_folds"
+
+// Around makes the learner that fits the named one with the parameters and calibrates it; calibration_folds is taken from
+// among them. make makes the learner within, which therefore refuses what it does not know.
+func Around(name string, p learner.Params, method Method, make func(name string, p learner.Params) (learner.Learner, error)) (*Learner, error) {
+	own := learner.Params{"learner": name, "method": string(method)}
+	for key, v := range p {
+		if _, taken := own[key]; taken {
+			return nil, fault.New(fault.Invalid, "%s: unknown parameter %q", name, key)
+		}
+		own[key] = v
+	}
+	return NewLearner(own, make)
+}
+
 // NewLearner reads the parameters; make makes the learner within.
 func NewLearner(p learner.Params, make func(name string, p learner.Params) (learner.Learner, error)) (*Learner, error) {
 	own, rest := learner.Params{}, maps.Clone(p)
-	for _, name := range []string{"learner", "method", "folds", "seed"} {
+	for _, name := range []string{"learner", "method", foldsParam, "seed"} {
 		if v, ok := p[name]; ok {
 			own[name] = v
 			if name != "seed" { // which both read
@@ -36,7 +61,7 @@ func NewLearner(p learner.Params, make func(name string, p learner.Params) (lear
 	}
 	r := learner.NewReader(Kind, own)
 	name := r.Text("learner", "gbdt")
-	l := &Learner{method: Method(r.Text("method", string(AutoMethod), "auto", "platt", "isotonic", "beta", "temperature")), folds: r.Int("folds", 5, 2, 100)}
+	l := &Learner{method: Method(r.Text("method", string(AutoMethod), Choices()...)), folds: r.Int(foldsParam, 5, 2, 100)}
 	l.seed, l.seeded = r.Seed()
 	if err := r.Done(); err != nil {
 		return nil, err
@@ -55,7 +80,7 @@ func (l *Learner) Name() string { return Kind }
 // Params implements learner.Learner.
 func (l *Learner) Params() learner.Params {
 	p := maps.Clone(l.inner.Params())
-	p["learner"], p["method"], p["folds"] = l.inner.Name(), string(l.method), l.folds
+	p["learner"], p["method"], p[foldsParam] = l.inner.Name(), string(l.method), l.folds
 	if l.seeded {
 		p["seed"] = l.seed
 	}
