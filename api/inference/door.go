@@ -7,6 +7,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/oip"
 	"github.com/trimtab-ml/trimtab/api/inference/rows"
+	"github.com/trimtab-ml/trimtab/api/inference/scoring"
 	"github.com/trimtab-ml/trimtab/api/inference/tfserving"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
@@ -20,4 +21,5 @@ func Register(r *route.Router, s *serve.Service, opt Options) {
 	rows.Register(r, s, opt)
 	oip.Register(r, s, opt)
 	tfserving.Register(r, s, opt)
+	scoring.Register(r, s, opt)
 }

@@ -141,6 +141,9 @@ func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header()["Www-Authenticate"] = []string{`Bearer realm="trimtab"`, `Basic realm="trimtab", charset="UTF-8"`}
+	}
 	if dialect := r.dialect(req.URL.Path); dialect != nil {
 		dialect(w, req, &answer)
 		return
@@ -152,9 +155,6 @@ func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusUnauthorized {
-		h["Www-Authenticate"] = []string{`Bearer realm="trimtab"`, `Basic realm="trimtab", charset="UTF-8"`}
-	}
 	w.WriteHeader(p.Status)
 	if req.Method != http.MethodHead {
 		// A client that went away is not an error of the server.

@@ -99,11 +99,11 @@ func (f *Frame) Instance() {
 		return
 	}
 	if s.Space() == '{' && !f.encoded() {
-		if len(f.blocks) > 0 && f.byName[""] != nil {
-			s.Fail("row %d is an object, and rows before it are lists or values (byte %d)", f.rows, s.Offset())
+		if f.features() {
 			return
 		}
-		if f.features() {
+		if f.byName[""] != nil {
+			s.Fail("row %d is an object, and rows before it are lists or values (byte %d)", f.rows, s.Offset())
 			return
 		}
 		f.object(nil)
