@@ -25,7 +25,7 @@ type PredictAnswer struct {
 	Predictions []struct {
 		ID      string              `json:"id" doc:"the outcome may arrive under it"`
 		Version int                 `json:"version"`
-		Arm     string              `json:"arm" enum:"champion,canary"`
+		Arm     string              `json:"arm" enum:"champion,canary,contender"`
 		Key     string              `json:"key,omitempty"`
 		At      string              `json:"at" format:"date-time"`
 		Score   float64             `json:"score,omitempty" doc:"the probability of the positive class, or the predicted value"`

@@ -267,9 +267,7 @@ func decode(t *table.Table, cols map[string]*table.Column, l layout, sig *regist
 	}
 	p.ID, p.Key, p.At = text("prediction_id"), text("key"), int64(number("at"))
 	p.Version, p.ChampionVersion = int(number("version")), int(number("champion_version"))
-	if text("arm") == serve.Canary.String() {
-		p.Arm = serve.Canary
-	}
+	p.Arm = serve.ParseArm(text("arm"))
 	p.Inputs = make([]table.Value, len(l.inputs))
 	for k, c := range l.inputs {
 		col := cols[c.name]

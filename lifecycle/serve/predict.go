@@ -63,11 +63,23 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 			return nil, err
 		}
 	}
+	asked := ctx
 	ctx, pass, err := e.limiter.Enter(ctx, b.Priority, n)
 	if err != nil {
 		return nil, err
 	}
 	defer pass.Leave()
+	if e.live.Load() != l { // the route changed while the request waited
+		if l, err = s.awake(ctx, e); err != nil {
+			return nil, err
+		}
+		if first, pinned, err = l.choose(c, b); err != nil {
+			return nil, err
+		}
+		if now := first.sig.Task == registry.TaskTensors; now != tensors {
+			return nil, fault.New(fault.Unavailable, "%s changed to another kind of model while the request waited", e.name).WithHint("try again")
+		}
+	}
 	if tensors {
 		a, err := s.inferTensors(ctx, e, l, first, pinned, b)
 		return a, limit.Expired(ctx, err)
@@ -86,6 +98,7 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 	if err := s.record(ctx, e, l, preds, x); err != nil {
 		return nil, err
 	}
+	x.mirror(asked, preds)
 	a := &Answer{Deployment: e.name, Version: preds[0].Version, Signature: preds[0].Signature, Predictions: preds}
 	for i := range preds {
 		if preds[i].Version != a.Version && preds[i].Arm == Champion {
@@ -157,7 +170,7 @@ func (x *call) run(n int) ([]Prediction, error) {
 		if err := x.answer(g, preds); err != nil {
 			return nil, err
 		}
-		if g.r != x.first {
+		if g.r != x.first && (g.r == x.live.canary || x.failed(g)) {
 			if err := x.pair(g, preds); err != nil {
 				return nil, err
 			}
@@ -180,6 +193,16 @@ func (x *call) run(n int) ([]Prediction, error) {
 		x.scored = time.Now() // latencies stay those of scores
 	}
 	return preds, nil
+}
+
+// failed tells whether a row of a group was not answered.
+func (x *call) failed(g *group) bool {
+	for _, i := range x.rows[g.from:g.to] {
+		if x.errs[i] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // begin names every row, gives it its key and time, and says which version answers it.

@@ -63,14 +63,14 @@ func (s *Service) awake(ctx context.Context, e *endpoint) (*live, error) {
 func (s *Service) wake(ctx context.Context, e *endpoint, d Deployment) (*live, error) {
 	l := &live{resident: map[int]*resident{}}
 	var problem error
-	for _, v := range append([]int{d.Route.Champion, d.Route.Canary}, d.Resident...) {
+	for _, v := range append(d.Route.versions(), d.Resident...) {
 		if v == 0 || l.resident[v] != nil {
 			continue
 		}
 		c, err := s.load(ctx, d.Model, v)
 		if err != nil {
 			s.log.Error("a deployed version does not load", "deployment", d.Name, "model", d.Model, "version", v, "error", err)
-			if v == d.Route.Champion || v == d.Route.Canary {
+			if slices.Contains(d.Route.versions(), v) {
 				problem, d.Problem = err, err.Error()
 			}
 			continue
@@ -198,6 +198,7 @@ func (c *compiled) memory() int64 {
 
 // Stop ends the engines of all versions.
 func (s *Service) Stop(context.Context) error {
+	s.stopMirrors()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := map[*compiled]bool{}

@@ -24,14 +24,30 @@ type Arm uint8
 const (
 	Champion Arm = 0
 	Canary   Arm = 1
+	// Contender is a version of an A/B test that is not the champion.
+	Contender Arm = 2
 )
 
 // String is the arm's name in APIs and logs.
 func (a Arm) String() string {
-	if a == Canary {
+	switch a {
+	case Canary:
 		return "canary"
+	case Contender:
+		return "contender"
 	}
 	return "champion"
+}
+
+// ParseArm reads what String writes; any other text is the champion.
+func ParseArm(text string) Arm {
+	switch text {
+	case "canary":
+		return Canary
+	case "contender":
+		return Contender
+	}
+	return Champion
 }
 
 // Log levels of a deployment: what holds for a prediction when its answer leaves.
@@ -86,15 +102,6 @@ type Recorder interface {
 // Observer sees every recorded prediction, on the request's goroutine: it must be fast and safe for concurrent use.
 type Observer interface {
 	Observe(deployment string, recs []Prediction)
-}
-
-// Route says who answers. It is immutable once set.
-type Route struct {
-	Champion    int     `json:"champion"`         // version; 0 = nobody answers yet
-	Canary      int     `json:"canary,omitempty"` // version; 0 = no canary
-	CanaryShare float64 `json:"canary_share"`     // 0..1 of the buckets
-	Paused      bool    `json:"paused,omitempty"` // an operator holds the share where it is; routing is unchanged
-	Salt        string  `json:"salt,omitempty"`   // of the hash: a new rollout draws new buckets
 }
 
 // Deployment is a live endpoint of one model.

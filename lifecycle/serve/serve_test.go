@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -478,7 +479,7 @@ func TestARouteIsStoredAndRestored(t *testing.T) {
 	for _, when := range []string{"now", "after a restart"} {
 		d, err := b.Get(t.Context(), "delays")
 		must(t, err)
-		if d.Route != route || d.State != serve.StateReady || len(d.Resident) != 2 {
+		if !reflect.DeepEqual(d.Route, route) || d.State != serve.StateReady || len(d.Resident) != 2 {
 			t.Errorf("%s: the deployment is %+v", when, d)
 		}
 		if _, err := b.Predict(t.Context(), "delays", 2, batch(full())); err != nil {

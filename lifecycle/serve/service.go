@@ -27,6 +27,9 @@ import (
 // maxResident is how many versions of a deployment stay loaded: champion, canary, and those that a rollback may want back at once.
 const maxResident = 4
 
+// maxVersions is how many versions a route may name.
+const maxVersions = 2 * maxResident
+
 // Config is what the service works with. DB, Loader, Recorder and Clock are needed.
 type Config struct {
 	DB        *catalog.DB
@@ -54,6 +57,10 @@ type Service struct {
 	loaded []*compiled // versions in use or lately used, the last used last
 
 	residency sync.Mutex // one round of making room at a time
+
+	mirrors sync.WaitGroup  // shadows at work
+	life    context.Context // ends when the service stops
+	stop    context.CancelFunc
 }
 
 // endpoint is a deployment in this process.
@@ -66,6 +73,7 @@ type endpoint struct {
 
 	limiter *limit.Limiter
 	answers *cache.Cache
+	mirror  mirror // what the shadow is asked
 
 	countsMu sync.Mutex
 	kept     map[int]*counters // by version
@@ -78,6 +86,7 @@ type live struct {
 	champion   *resident // nil when nobody answers
 	canary     *resident
 	below      uint16 // buckets below it go to the canary
+	plan       plan   // the rest of the route
 	asleep     bool   // its versions gave up their memory until the next request
 }
 
@@ -94,6 +103,7 @@ func New(cfg Config) *Service {
 		cfg.Log = slog.Default()
 	}
 	s := &Service{cfg: cfg, log: cfg.Log}
+	s.life, s.stop = context.WithCancel(context.Background())
 	s.deployments.Store(&map[string]*endpoint{})
 	return s
 }
@@ -113,7 +123,7 @@ func (s *Service) Start(ctx context.Context) error {
 	for _, d := range all {
 		s.restore(ctx, d)
 	}
-	return nil
+	return s.recall(ctx)
 }
 
 func (s *Service) restore(ctx context.Context, d Deployment) {
@@ -137,6 +147,7 @@ func (l *live) routed(d Deployment) *live {
 	if out.canary != nil {
 		out.below = uint16(d.Route.CanaryShare*Buckets + 0.5)
 	}
+	out.plan = out.planned(&d.Route)
 	out.deployment.Resident = make([]int, 0, len(l.resident))
 	for v := range l.resident {
 		out.deployment.Resident = append(out.deployment.Resident, v)
@@ -162,6 +173,7 @@ func (s *Service) add(d Deployment) *endpoint {
 		return e
 	}
 	e := &endpoint{project: d.Project, name: d.Name, model: d.Model, limiter: limit.New(d.Settings.Limits), answers: cache.New(d.Settings.Cache)}
+	e.mirror.s, e.mirror.e = s, e
 	e.live.Store((&live{resident: map[int]*resident{}}).routed(d))
 	next := make(map[string]*endpoint, len(old)+1)
 	for n, o := range old {
@@ -202,7 +214,7 @@ func (s *Service) load(ctx context.Context, model string, version int) (*compile
 		s.close(c)
 		return other, nil
 	}
-	if s.loaded = append(s.loaded, c); len(s.loaded) > 2*maxResident {
+	if s.loaded = append(s.loaded, c); len(s.loaded) > maxVersions {
 		if oldest := s.loaded[0]; !s.held(oldest) {
 			s.close(oldest)
 		}
@@ -259,6 +271,7 @@ func (s *Service) now(project string) time.Time { return s.cfg.Clock(project).No
 func copyOf(l *live) *Deployment {
 	d := l.deployment
 	d.Resident = slices.Clone(d.Resident)
+	d.Route = d.Route.Clone()
 	return &d
 }
 
@@ -388,17 +401,12 @@ func (s *Service) SetRoute(ctx context.Context, tx *catalog.Tx, deployment strin
 	if err != nil {
 		return err
 	}
-	if !(r.CanaryShare >= 0 && r.CanaryShare <= 1) || r.Champion < 0 || r.Canary < 0 || r.Canary != 0 && (r.Champion == 0 || r.Canary == r.Champion) {
-		return fault.New(fault.Invalid, "the route of %s is impossible: champion v%d, canary v%d at %g of the traffic", deployment, r.Champion, r.Canary, r.CanaryShare)
+	if r, err = r.normal(deployment); err != nil {
+		return err
 	}
-	if r.Canary == 0 {
-		r.CanaryShare = 0
-	}
-	for _, v := range []int{r.Champion, r.Canary} {
-		if v != 0 {
-			if _, err := s.load(ctx, e.model, v); err != nil {
-				return fmt.Errorf("load v%d of %s for %s: %w", v, e.model, deployment, err)
-			}
+	for _, v := range r.versions() {
+		if _, err := s.load(ctx, e.model, v); err != nil {
+			return fmt.Errorf("load v%d of %s for %s: %w", v, e.model, deployment, err)
 		}
 	}
 	if tx == nil {
@@ -416,19 +424,15 @@ func (s *Service) SetRoute(ctx context.Context, tx *catalog.Tx, deployment strin
 
 // residents is which versions stay loaded under a route: its own, and of the others the newest.
 func residents(before []int, r Route) []int {
-	var keep, others []int
-	for _, v := range []int{r.Champion, r.Canary} {
-		if v != 0 {
-			keep = append(keep, v)
-		}
-	}
+	keep := r.versions()
+	var others []int
 	for _, v := range before {
 		if !slices.Contains(keep, v) {
 			others = append(others, v)
 		}
 	}
 	sort.Sort(sort.Reverse(sort.IntSlice(others)))
-	keep = append(keep, others[:min(len(others), maxResident-len(keep))]...)
+	keep = append(keep, others[:min(len(others), max(maxResident-len(keep), 0))]...)
 	sort.Ints(keep)
 	return keep
 }

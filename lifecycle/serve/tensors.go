@@ -107,6 +107,7 @@ func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first 
 	if err := s.record(ctx, e, l, preds, x); err != nil {
 		return nil, err
 	}
+	s.mirrorTensors(ctx, e, l, pinned, preds, q, out)
 	return &Answer{Deployment: e.name, Version: r.pkg.Version, Signature: r.sig, Predictions: preds, Outputs: out}, nil
 }
 

@@ -25,7 +25,7 @@ import (
 
 // Options bound a Batcher. Zero fields take the defaults.
 type Options struct {
-	Parallel int           // runs at the same time: the engine's workers; default 1
+	Parallel int           // runs at the same time; default 1, and at least what the engine's Parallel() says, where it has one
 	MaxRows  int           // of a joined run; default 256. A single request may have more and runs alone
 	Queue    int           // requests that wait; default 256
 	Timeout  time.Duration // of callers that have no deadline, waiting and running; 0 = none
@@ -85,8 +85,9 @@ type waiting struct {
 
 // New puts a Batcher in front of an engine. Close of the batcher closes the engine.
 func New(engine predictor.Predictor, opt Options) *Batcher {
-	if opt.Parallel <= 0 {
-		opt.Parallel = 1
+	opt.Parallel = max(opt.Parallel, 1)
+	if e, ok := engine.(interface{ Parallel() int }); ok {
+		opt.Parallel = max(opt.Parallel, e.Parallel()) // as many as it may come to have
 	}
 	if opt.MaxRows <= 0 {
 		opt.MaxRows = DefaultMaxRows

@@ -32,6 +32,7 @@ type Cache struct {
 	order   list.List // of *entry; the last used last
 	bytes   int64
 
+	on                             atomic.Bool // something may be kept
 	hits, misses, evicted, expired atomic.Int64
 }
 
@@ -45,7 +46,9 @@ type entry struct {
 
 // New makes a cache.
 func New(opt Options) *Cache {
-	return &Cache{opt: opt, entries: map[string]*list.Element{}}
+	c := &Cache{opt: opt, entries: map[string]*list.Element{}}
+	c.on.Store(opt.Bytes > 0)
+	return c
 }
 
 // Set changes the bounds; what no longer fits is dropped.
@@ -56,6 +59,7 @@ func (c *Cache) Set(opt Options) {
 		c.clear(func(*entry) bool { return true })
 	}
 	c.opt = opt
+	c.on.Store(opt.Bytes > 0)
 	c.shrink()
 }
 
@@ -178,6 +182,9 @@ var keys = sync.Pool{New: func() any { return new([]byte) }}
 
 // Predict implements predictor.Predictor.
 func (p *cached) Predict(ctx context.Context, q *predictor.Request) ([]tensor.Named, error) {
+	if !p.cache.on.Load() {
+		return p.Predictor.Predict(ctx, q)
+	}
 	buf := keys.Get().(*[]byte)
 	defer keys.Put(buf)
 	key, ok := appendKey((*buf)[:0], p.version, q)
