@@ -42,15 +42,32 @@ func newGuard(cfg Config) *guard {
 
 // admit returns nil or the fault that explains the refusal.
 func (g *guard) admit(req *http.Request, class Class) error {
-	if !g.anyHost && !g.ownHost(req.Host) {
-		return fault.New(fault.Denied, "this server does not answer to the host %q", req.Host).
-			WithHint("use http://127.0.0.1 or http://localhost with the port of the server")
+	if err := g.admitHost(req.Host); err != nil {
+		return err
 	}
 	if g.origin.Check(req) != nil {
-		return fault.New(fault.Denied, "a page of another site must not send this request").
-			WithHint("send it from the server's own pages or from a program that sets no Origin")
+		return foreignPage()
 	}
-	if class == Public || !g.hasToken || g.authentic(req) {
+	return g.admitCaller(req.Header.Get("Authorization"), class)
+}
+
+// admitHost refuses a name that is not this server's.
+func (g *guard) admitHost(host string) error {
+	if g.anyHost || g.ownHost(host) {
+		return nil
+	}
+	return fault.New(fault.Denied, "this server does not answer to the host %q", host).
+		WithHint("use http://127.0.0.1 or http://localhost with the port of the server")
+}
+
+func foreignPage() error {
+	return fault.New(fault.Denied, "a page of another site must not send this request").
+		WithHint("send it from the server's own pages or from a program that sets no Origin")
+}
+
+// admitCaller refuses who does not present the token where one is asked for.
+func (g *guard) admitCaller(authorization string, class Class) error {
+	if class == Public || !g.hasToken || g.authentic(authorization) {
 		return nil
 	}
 	return fault.New(fault.Unauthenticated, "this server asks for its token").
@@ -76,12 +93,11 @@ func (g *guard) ownHost(hostport string) bool {
 
 // authentic compares the presented token with ours in constant time. Basic carries it as the password, whatever the
 // name is, so that MLFLOW_TRACKING_USERNAME and _PASSWORD work, and browsers ask for it.
-func (g *guard) authentic(req *http.Request) bool {
-	header := req.Header.Get("Authorization")
+func (g *guard) authentic(authorization string) bool {
 	var presented string
-	if scheme, rest, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "bearer") {
+	if scheme, rest, ok := strings.Cut(authorization, " "); ok && strings.EqualFold(scheme, "bearer") {
 		presented = strings.TrimSpace(rest)
-	} else if _, password, ok := req.BasicAuth(); ok {
+	} else if _, password, ok := basic(authorization); ok {
 		presented = password
 	}
 	if presented == "" {
@@ -91,11 +107,22 @@ func (g *guard) authentic(req *http.Request) bool {
 	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
 }
 
+// basic reads the name and the password of an Authorization header.
+func basic(authorization string) (user, password string, ok bool) {
+	if authorization == "" {
+		return "", "", false
+	}
+	return (&http.Request{Header: http.Header{"Authorization": {authorization}}}).BasicAuth()
+}
+
 // actor names who sends the request: the name of Basic, or what the client says. Everyone who may call is the same
 // principal until there are users; the name is a label for the history, not a right.
 func actor(req *http.Request) string {
-	name := req.Header.Get("X-Trimtab-Actor")
-	if user, _, ok := req.BasicAuth(); ok && name == "" {
+	return actorOf(req.Header.Get("X-Trimtab-Actor"), req.Header.Get("Authorization"))
+}
+
+func actorOf(name, authorization string) string {
+	if user, _, ok := basic(authorization); ok && name == "" {
 		name = user
 	}
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -51,6 +51,8 @@ type Access struct {
 	Audit    Class  //
 	MaxBody  int64  // bound of the request body in bytes; 0 = DefaultMaxBody, negative = no bound (uploads that are streamed)
 	Plain    bool   // answers are never compressed: files, or a client beside the server
+
+	call bool // of a Call: its POST is how gRPC reads
 }
 
 // Route is one line of the route table.
@@ -245,7 +247,7 @@ func check(method, pattern string, a *Access) {
 		panic(where + ": resource is missing")
 	case a.Audit < Read || a.Audit > Public:
 		panic(where + ": audit class is missing")
-	case a.Audit == Public && method != http.MethodGet && method != http.MethodHead:
+	case a.Audit == Public && method != http.MethodGet && method != http.MethodHead && !a.call:
 		panic(where + ": a public route may only be read")
 	case a.Audit == Write && method == http.MethodGet:
 		panic(where + ": GET must not write: browsers send it from any page")
