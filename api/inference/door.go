@@ -4,6 +4,9 @@
 package inference
 
 import (
+	"net/http"
+	"strings"
+
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/oip"
 	"github.com/trimtab-ml/trimtab/api/inference/rows"
@@ -18,8 +21,25 @@ type Options = codec.Options
 
 // Register adds the doors.
 func Register(r *route.Router, s *serve.Service, opt Options) {
+	r.Errors(writeProblem, "/d/")
 	rows.Register(r, s, opt)
 	oip.Register(r, s, opt)
 	tfserving.Register(r, s, opt)
 	scoring.Register(r, s, opt)
+}
+
+// problems are the forms of errors under the base path of a deployment, /d/{deployment}/{dialect}.
+var problems = map[string]route.ErrorWriter{
+	"oip": oip.WriteProblem,
+}
+
+// writeProblem answers in the form of the dialect that the path names.
+func writeProblem(w http.ResponseWriter, req *http.Request, p *route.Problem) {
+	if parts := strings.SplitN(req.URL.Path, "/", 5); len(parts) > 3 {
+		if write := problems[parts[3]]; write != nil {
+			write(w, req, p)
+			return
+		}
+	}
+	oip.WriteProblem(w, req, p)
 }

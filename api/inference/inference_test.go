@@ -219,7 +219,7 @@ func TestOpenInferenceProtocol(t *testing.T) {
 		status                   int
 		want                     string // the answer, with ids replaced by ID
 	}{
-		{"server", "GET", "/v2", "", 200, `{"name":"trimtab","version":"1.2.3","extensions":[]}`},
+		{"server", "GET", "/v2", "", 200, `{"name":"trimtab","version":"1.2.3","extensions":["binary_tensor_data","classification","model_configuration","model_repository","parameters","schedule_policy","statistics"]}`},
 		{"live", "GET", "/v2/health/live", "", 200, `{"live":true}`},
 		{"ready", "GET", "/v2/health/ready", "", 200, `{"ready":true}`},
 		{"model", "GET", "/v2/models/binary", "", 200,
@@ -232,7 +232,7 @@ func TestOpenInferenceProtocol(t *testing.T) {
 		{"no version", "GET", "/v2/models/binary/versions/x", "", 404, `{"error":"binary has no version \"x\"; versions are 1, 2, 3, …"}`},
 		{"infer", "POST", "/v2/models/binary/infer", `{"id":"42","inputs":[{"name":"temp","shape":[2],"datatype":"FP64","data":[7.5,2]},{"name":"dest","shape":[2,1],"datatype":"BYTES","data":[["LAX"],["BOS"]]}]}`, 200,
 			`{"model_name":"binary","model_version":"1","id":"42","outputs":[{"name":"probabilities","shape":[2,2],"datatype":"FP64","data":[0.25,0.75,0.8,0.2]},{"name":"label","shape":[2],"datatype":"BYTES","data":["true","false"]},{"name":"prediction_id","shape":[2],"datatype":"BYTES","data":["ID","ID"]},{"name":"version","shape":[2],"datatype":"INT64","data":[1,1]}]}`},
-		{"a version", "POST", "/v2/models/value/versions/3/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"INT32","data":[5]}],"outputs":[{"name":"variable","parameters":{"binary_data":true}},{"name":"arm"}]}`, 200,
+		{"a version", "POST", "/v2/models/value/versions/3/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"INT32","data":[5]}],"outputs":[{"name":"variable","parameters":{"binary_data":false}},{"name":"arm"}]}`, 200,
 			`{"model_name":"value","model_version":"3","outputs":[{"name":"variable","shape":[1,1],"datatype":"FP64","data":[0.5]},{"name":"arm","shape":[1],"datatype":"BYTES","data":["champion"]}]}`},
 		{"classes", "POST", "/v2/models/classes/infer", `{"inputs":[{"data":[6],"parameters":{"content_type":"np"},"datatype":"FP32","shape":[1],"name":"temp"}],"outputs":[{"name":"probabilities"},{"name":"label"}]}`, 200,
 			`{"model_name":"classes","model_version":"2","outputs":[{"name":"probabilities","shape":[1,3],"datatype":"FP64","data":[0.6,0.3,0.19999999999999998]},{"name":"label","shape":[1],"datatype":"BYTES","data":["a"]}]}`},
@@ -242,10 +242,10 @@ func TestOpenInferenceProtocol(t *testing.T) {
 		{"lengths differ", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":[1]},{"name":"dest","shape":[2],"datatype":"BYTES","data":["a","b"]}]}`, 400, `has 2 rows, \"temp\" has 1`},
 		{"too few elements", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[2],"datatype":"FP64","data":[1]}]}`, 400, `1 elements; its shape says 2`},
 		{"too many elements", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":[1,2]}]}`, 400, `more elements than its shape says`},
-		{"a matrix", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1,2],"datatype":"FP64","data":[1,2]}]}`, 400, `inputs are columns`},
-		{"a huge shape", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[2000000000,2000000000],"datatype":"FP64","data":[1]}]}`, 400, `more elements than a request can hold`},
+		{"a matrix", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1,2],"datatype":"FP64","data":[1,2]}]}`, 400, `has 2 values per row; it is one column; shapes are [1] or [1, 1]`},
+		{"a huge shape", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[2000000000,2000000000],"datatype":"FP64","data":[1]}]}`, 400, `more elements than the request can hold`},
 		{"an unknown datatype", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP8","data":[1]}]}`, 400, `\"FP8\", which is none of the protocol's`},
-		{"a value of another datatype", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":["1"]}]}`, 400, `element 0 of \"temp\" is no FP64`},
+		{"a value of another datatype", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":["1"]}]}`, 400, `element 0 of \"temp\" is no FP64: row 0 has the text \"1\"`},
 		{"an overflow", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"INT8","data":[128]}]}`, 400, `is no INT8`},
 		{"a wrong input", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"BYTES","data":["1"]}]}`, 400, `row 0, column \"temp\": expected a number`},
 		{"an unknown output", "POST", "/v2/models/binary/infer", `{"inputs":[{"name":"temp","shape":[1],"datatype":"FP64","data":[1]}],"outputs":[{"name":"y"}]}`, 400, `there is no output \"y\"; outputs are probabilities, label`},

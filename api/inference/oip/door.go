@@ -1,121 +1,158 @@
-// Package oip is the Open Inference Protocol.
+// Package oip is the Open Inference Protocol, version 2, over REST (github.com/kserve/open-inference-protocol,
+// specification/protocol/inference_rest.md), with those extensions of Triton and MLServer that have a meaning here: binary tensors,
+// classification, statistics, configuration, the model repository, content types.
+//
+// A model is a deployment, its versions are those that the deployment has loaded. A version that answers rows takes each input of its
+// signature as a tensor [N] or [N, 1], or all features together as one tensor [N, F]; a version that answers tensors takes them as they
+// come. Data may be flat or nested; null, and NaN among numbers, is a missing value.
+//
+// Beside the standard, parameters of the request carry "key" and "at" for all rows (key for one), and the tensors trimtab_key and
+// trimtab_at carry them per row. Outputs named in outputs are answered; without any, the model's own and, of a version that answers
+// rows, prediction_id and version. With "explain": true among the parameters come also what each feature contributed, in margin space.
+//
+// It owns the codec and the words of the protocol. It must never hold a rule: rows are validated, routed, answered and logged by serve.
 package oip
 
 import (
+	"context"
 	"encoding/json"
-	"log/slog"
+	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/route"
-	"github.com/trimtab-ml/trimtab/engine/learn"
-	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
-	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
-// The Open Inference Protocol, version 2, REST: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
-// A model is a deployment, its versions are those that the deployment has loaded. Each input of the signature is a tensor of shape
-// [N] or [N, 1]. Data may be flat or nested; null is a missing value.
-//
-// Beside the standard, parameters of the request carry "key" and "at" for all rows (key for one), and the tensors trimtab_key and
-// trimtab_at carry them per row. Outputs named in outputs are answered; without any, the model's own and prediction_id and version.
-// With "explain": true among the parameters come also what each feature contributed, in margin space.
-
 // Tensors that are not inputs of a model.
 const (
-	tensorKey = "trimtab_key"
-	tensorAt  = "trimtab_at"
+	tensorKey = "trimtab_key" // BYTES [N]
+	tensorAt  = "trimtab_at"  // BYTES or INT64 [N]
 )
 
-// Names of outputs. Those of the model are the same as in its ONNX file.
-const (
-	outProbabilities = "probabilities" // FP64 [N, K]; binary has two columns
-	outLabel         = "label"         // BYTES [N]
-	outVariable      = "variable"      // FP64 [N, 1]; regression
-	outID            = "prediction_id" // BYTES [N]: the name under which the outcome may arrive
-	outVersion       = "version"       // INT64 [N]: the version that answered the row
-	outArm           = "arm"           // BYTES [N]: champion or canary
+// Base is where the protocol of one deployment lives beside the root.
+const Base = "/d/{deployment}/oip"
 
-	// Of a request that asks to explain; K is the margins of a row, F the features that the recipe reads.
-	outExpected      = "expected_value"        // FP64 [N, K]: margins when nothing is known of the row
-	outContributions = "contributions"         // FP64 [N, K, F]
-	outFeatures      = "contribution_features" // BYTES [F]: names
-)
-
-type oip struct {
+type door struct {
+	router  *route.Router
 	serving *serve.Service
-	log     *slog.Logger
 	opt     codec.Options
 }
 
-// Register adds the door.
+// Register adds the door, at the root and under each deployment.
 func Register(r *route.Router, s *serve.Service, opt codec.Options) {
-	o := &oip{serving: s, log: opt.Logger(), opt: opt}
-	read := func(action, resource string) route.Access {
-		return route.Access{Action: action, Resource: resource, Audit: route.Read}
+	o := &door{router: r, serving: s, opt: opt}
+	r.Errors(WriteProblem, "/v2")
+	for _, base := range []string{"", Base} {
+		o.register(base)
 	}
-	open := route.Access{Action: "server.health", Resource: "server", Audit: route.Public}
-	r.Handle(http.MethodGet, "/v2", read("server.describe", "server"), o.handle(o.server))
-	r.Handle(http.MethodGet, "/v2/health/live", open, o.handle(func(*http.Request) (any, error) { return map[string]bool{"live": true}, nil }))
-	r.Handle(http.MethodGet, "/v2/health/ready", open, o.handle(func(*http.Request) (any, error) { return map[string]bool{"ready": true}, nil }))
+}
+
+func (o *door) register(base string) {
+	r := o.router
+	server := route.Access{Action: "server.describe", Resource: "server", Audit: route.Read}
+	health := route.Access{Action: "server.health", Resource: "server", Audit: route.Public}
+	list := route.Access{Action: "deployment.list", Resource: "deployment", Audit: route.Read}
+	read := route.Access{Action: "deployment.read", Resource: "deployment/{model}", Audit: route.Read}
+	load := route.Access{Action: "deployment.load", Resource: "deployment/{model}", Audit: route.Write}
+	infer := route.Access{Action: "deployment.predict", Resource: "deployment/{model}", Audit: route.Infer, MaxBody: o.opt.Limit()}
+	get := func(path string, a route.Access, h func(*http.Request) (any, error)) {
+		r.Handle(http.MethodGet, base+path, a, o.handle(h))
+	}
+	post := func(path string, a route.Access, h func(*http.Request) (any, error)) {
+		r.Handle(http.MethodPost, base+path, a, o.handle(h))
+	}
+	get("/v2", server, o.server)
+	get("/v2/health/live", health, func(*http.Request) (any, error) { return map[string]bool{"live": true}, nil })
+	get("/v2/health/ready", health, func(*http.Request) (any, error) { return map[string]bool{"ready": true}, nil })
 	for _, version := range []string{"", "/versions/{version}"} {
 		model := "/v2/models/{model}" + version
-		r.Handle(http.MethodGet, model, read("deployment.read", "deployment/{model}"), o.handle(o.metadata))
-		r.Handle(http.MethodGet, model+"/ready", read("deployment.read", "deployment/{model}"), o.handle(o.ready))
-		r.Handle(http.MethodPost, model+"/infer", route.Access{Action: "deployment.predict", Resource: "deployment/{model}", Audit: route.Infer, MaxBody: opt.Limit()},
-			func(w http.ResponseWriter, req *http.Request) {
-				if err := o.infer(w, req); err != nil {
-					o.refuse(w, req, err)
-				}
-			})
+		get(model, read, o.metadata)
+		get(model+"/ready", read, o.ready)
+		get(model+"/config", read, o.config)
+		get(model+"/stats", read, o.stats)
+		get(model+"/trace/setting", read, o.traces)
+		post(model+"/trace/setting", read, o.refuseSettings)
+		for _, verb := range []string{"generate", "generate_stream"} {
+			post(model+"/"+verb, read, o.generate)
+		}
+		r.Handle(http.MethodPost, base+model+"/infer", infer, o.answer(o.infer))
+		r.Handle(http.MethodPost, base+model+"/infer_stream", infer, o.answer(o.stream))
+	}
+	get("/v2/models/stats", list, o.stats)
+	post("/v2/repository/index", list, o.index)
+	post("/v2/repository/models/{model}/load", load, o.load)
+	post("/v2/repository/models/{model}/unload", load, o.unload)
+	get("/v2/logging", server, o.logging)
+	post("/v2/logging", server, o.refuseSettings)
+	get("/v2/trace/setting", server, o.traces)
+	post("/v2/trace/setting", server, o.refuseSettings)
+	for _, kind := range []string{"/v2/systemsharedmemory", "/v2/cudasharedmemory"} {
+		get(kind+"/status", server, func(*http.Request) (any, error) { return []string{}, nil }) // there are no regions
+		get(kind+"/region/{region}/status", server, o.memory)
+		post(kind+"/region/{region}/register", server, o.memory)
+		post(kind+"/region/{region}/unregister", server, o.memory)
+		post(kind+"/unregister", server, o.memory)
+	}
+}
+
+// WriteProblem answers in the protocol's dialect: {"error": "..."}.
+func WriteProblem(w http.ResponseWriter, req *http.Request, p *route.Problem) {
+	text := p.Detail
+	if p.Hint != "" {
+		text += "; " + p.Hint
+	}
+	h := w.Header()
+	h["Content-Type"] = codec.JSON
+	h.Del("Inference-Header-Content-Length")
+	if p.Status == http.StatusUnauthorized {
+		h["Www-Authenticate"] = []string{`Bearer realm="trimtab"`, `Basic realm="trimtab", charset="UTF-8"`}
+	}
+	w.WriteHeader(p.Status)
+	if req.Method != http.MethodHead {
+		b := append(codec.AppendText(append(make([]byte, 0, 128), `{"error":`...), text), "}\n"...)
+		_, _ = w.Write(b) // a caller that left is not there to be told
 	}
 }
 
 // handle answers what is not hot.
-func (o *oip) handle(h func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
+func (o *door) handle(h func(*http.Request) (any, error)) http.HandlerFunc {
+	return o.answer(func(w http.ResponseWriter, req *http.Request) error {
+		if err := o.based(req); err != nil {
+			return err
+		}
 		v, err := h(req)
 		if err != nil {
-			o.refuse(w, req, err)
-			return
+			return err
 		}
 		b, err := json.Marshal(v)
 		if err != nil {
-			o.refuse(w, req, err)
-			return
+			return err
 		}
 		w.Header()["Content-Type"] = codec.JSON
 		_, _ = w.Write(append(b, '\n')) // a caller that left is not there to be told
+		return nil
+	})
+}
+
+func (o *door) answer(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if err := h(w, req); err != nil {
+			o.router.Error(w, req, err)
+		}
 	}
 }
 
-// refuse answers in the protocol's dialect: {"error": "..."}.
-func (o *oip) refuse(w http.ResponseWriter, req *http.Request, err error) {
-	status := route.Status(err)
-	text := err.Error()
-	if fault.CodeOf(err) == fault.Internal {
-		o.log.Error("request failed", "path", req.URL.Path, "error", err)
-		text = "the server failed"
+// based refuses another model under the base path of a deployment.
+func (o *door) based(req *http.Request) error {
+	deployment, model := req.PathValue("deployment"), req.PathValue("model")
+	if deployment == "" || model == "" || deployment == model {
+		return nil
 	}
-	if hint := fault.HintOf(err); hint != "" {
-		text += "; " + hint
-	}
-	b := append([]byte(nil), `{"error":`...)
-	b = append(codec.AppendText(b, text), "}\n"...)
-	w.Header()["Content-Type"] = codec.JSON
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // a caller that left is not there to be told
-}
-
-func (o *oip) server(*http.Request) (any, error) {
-	return struct {
-		Name       string   `json:"name"`
-		Version    string   `json:"version"`
-		Extensions []string `json:"extensions"`
-	}{"trimtab", o.opt.Version, []string{}}, nil
+	return fault.New(fault.NotFound, "there is no model %q under /d/%s", codec.Clip(model), codec.Clip(deployment)).WithHint("its name is that of the deployment")
 }
 
 // version reads the version of the path; 0 when it has none.
@@ -131,138 +168,91 @@ func version(req *http.Request) (int, error) {
 	return v, nil
 }
 
-func (o *oip) ready(req *http.Request) (any, error) {
-	v, err := version(req)
-	if err != nil {
-		return nil, err
-	}
-	name := req.PathValue("model")
-	if _, _, err := o.serving.Signature(req.Context(), name, v); err != nil {
-		if fault.Is(err, fault.Unavailable) {
-			return nil, fault.Wrap(err, fault.Invalid, "%s is not ready", name) // the protocol says "not ready" with a 4xx
-		}
-		return nil, err
-	}
-	return struct {
-		Name  string `json:"name"`
-		Ready bool   `json:"ready"`
-	}{name, true}, nil
-}
+// headerLength is the header that says how long the JSON of a body with binary tensors is.
+const headerLength = "Inference-Header-Content-Length"
 
-type tensorInfo struct {
-	Name       string         `json:"name"`
-	Datatype   string         `json:"datatype"`
-	Shape      []int          `json:"shape"`
-	Parameters map[string]any `json:"parameters,omitempty"`
-}
+var binaryType = []string{"application/octet-stream"}
 
-func (o *oip) metadata(req *http.Request) (any, error) {
-	v, err := version(req)
-	if err != nil {
-		return nil, err
-	}
-	d, err := o.serving.Get(req.Context(), req.PathValue("model"))
-	if err != nil {
-		return nil, err
-	}
-	sig, _, err := o.serving.Signature(req.Context(), d.Name, v)
-	if err != nil {
-		return nil, err
-	}
-	out := struct {
-		Name     string       `json:"name"`
-		Versions []string     `json:"versions"`
-		Platform string       `json:"platform"`
-		Inputs   []tensorInfo `json:"inputs"`
-		Outputs  []tensorInfo `json:"outputs"`
-	}{Name: d.Name, Versions: []string{}, Platform: "trimtab", Outputs: outputsOf(sig)}
-	for _, r := range d.Resident {
-		out.Versions = append(out.Versions, strconv.Itoa(r))
-	}
-	for _, in := range sig.Inputs {
-		t := tensorInfo{Name: in.Name, Shape: []int{-1}, Datatype: datatypes[in.Kind]}
-		if in.Kind == table.Datetime {
-			t.Parameters = map[string]any{"content_type": "datetime"}
-		}
-		out.Inputs = append(out.Inputs, t)
-	}
-	return out, nil
-}
-
-var datatypes = map[table.Kind]string{table.Double: "FP64", table.Long: "INT64", table.Boolean: "BOOL", table.Datetime: "BYTES", table.String: "BYTES"}
-
-// classesOf is the columns of the probabilities.
-func classesOf(sig *registry.Signature) int {
-	if sig.Task == string(learn.Binary) {
-		return 2
-	}
-	return len(sig.Classes)
-}
-
-func outputsOf(sig *registry.Signature) []tensorInfo {
-	var out []tensorInfo
-	if sig.Task == string(learn.Regression) {
-		out = append(out, tensorInfo{Name: outVariable, Datatype: "FP64", Shape: []int{-1, 1}})
-	} else {
-		out = append(out, tensorInfo{Name: outProbabilities, Datatype: "FP64", Shape: []int{-1, classesOf(sig)}}, tensorInfo{Name: outLabel, Datatype: "BYTES", Shape: []int{-1}})
-	}
-	return append(out, tensorInfo{Name: outID, Datatype: "BYTES", Shape: []int{-1}}, tensorInfo{Name: outVersion, Datatype: "INT64", Shape: []int{-1}},
-		tensorInfo{Name: outArm, Datatype: "BYTES", Shape: []int{-1}})
-}
-
-func (o *oip) infer(w http.ResponseWriter, req *http.Request) error {
-	if req.Header.Get("Inference-Header-Content-Length") != "" {
-		return fault.New(fault.Invalid, "binary tensors are not served").WithHint("send the data as JSON")
-	}
-	v, err := version(req)
-	if err != nil {
-		return err
-	}
+// infer answers an infer request.
+func (o *door) infer(w http.ResponseWriter, req *http.Request) error {
 	x := codec.Get()
 	defer x.Release()
-	if err := x.Read(req, o.opt.Limit()); err != nil {
-		return err
-	}
-	q, err := parse(x)
+	header, err := o.ask(req, x, "")
 	if err != nil {
 		return err
 	}
-	name := req.PathValue("model")
-	if len(q.outputs) > 0 {
-		// Before anything is answered and logged: an output that is not there refuses the request.
-		sig, _, err := o.serving.Signature(req.Context(), name, v)
-		if err != nil {
-			return err
-		}
-		if err := checkOutputs(q.outputs, sig); err != nil {
-			return err
-		}
+	if header < 0 {
+		x.Send(w, req)
+		return nil
 	}
-	preds, err := o.serving.Predict(req.Context(), name, v, &x.Batch)
-	if err != nil {
-		return err
-	}
-	if err := write(x, name, q, preds); err != nil {
-		return err
-	}
-	x.Send(w, req)
+	w.Header()[headerLength] = []string{strconv.Itoa(header)}
+	codec.Send(w, req, binaryType, x.Answer)
 	return nil
 }
 
-func checkOutputs(want []string, sig *registry.Signature) error {
-	all := outputsOf(sig)
-	for _, name := range want {
-		found, names := false, ""
-		for _, t := range all {
-			found = found || t.Name == name
-			if names != "" {
-				names += ", "
-			}
-			names += t.Name
-		}
-		if !found {
-			return fault.New(fault.Invalid, "there is no output %q", codec.Clip(name)).WithHint("outputs are %s", names)
+// stream answers an infer request as an event stream with one event, as MLServer's clients for streams read it.
+func (o *door) stream(w http.ResponseWriter, req *http.Request) error {
+	x := codec.Get()
+	defer x.Release()
+	header, err := o.ask(req, x, "data: ")
+	if err != nil {
+		return err
+	}
+	if header >= 0 {
+		return fault.New(fault.Invalid, "a stream of events carries JSON").WithHint("ask for the outputs without binary_data")
+	}
+	w.Header()["Content-Type"] = []string{"text/event-stream"}
+	_, _ = w.Write(append(x.Answer, '\n')) // a caller that left is not there to be told
+	return nil
+}
+
+// ask reads a request, has it answered, and writes the answer into the exchange, after a prefix. header is the length of its JSON when
+// bytes follow, else -1.
+func (o *door) ask(req *http.Request, x *codec.Exchange, prefix string) (header int, err error) {
+	if err := o.based(req); err != nil {
+		return -1, err
+	}
+	v, err := version(req)
+	if err != nil {
+		return -1, err
+	}
+	length := -1
+	if given := req.Header[headerLength]; len(given) > 0 && given[0] != "" {
+		if length, err = strconv.Atoi(given[0]); err != nil || length < 0 {
+			return -1, fault.New(fault.Invalid, "the header %s is %q; it is the bytes of the JSON", headerLength, codec.Clip(given[0]))
 		}
 	}
-	return nil
+	if err := x.Read(req, o.opt.Limit()); err != nil {
+		return -1, err
+	}
+	ctx, name := req.Context(), req.PathValue("model")
+	c := calls.Get().(*call)
+	defer c.release()
+	if c.sig, _, err = o.serving.Signature(ctx, name, v); err != nil {
+		return -1, err
+	}
+	if err := c.parse(x, length); err != nil {
+		return -1, err
+	}
+	if err := codec.CheckOutputs(c.sig, c.wanted, c.explain); err != nil {
+		return -1, err
+	}
+	if err := c.batch(&x.Batch); err != nil {
+		return -1, err
+	}
+	x.Batch.Header, x.Batch.Wanted = req.Header.Get, codec.Wanted(c.sig, c.wanted)
+	if c.timeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+		ctx = limited
+	}
+	a, err := o.serving.Infer(ctx, name, serve.Choice{Version: v}, &x.Batch)
+	if err != nil {
+		if c.timeout > 0 && req.Context().Err() == nil && (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)) {
+			return -1, &route.Problem{Status: http.StatusRequestTimeout, Code: fault.Canceled, Detail: "the request was not answered within its timeout of " + c.timeout.Round(time.Microsecond).String()}
+		}
+		return -1, err
+	}
+	x.Answer, header, err = c.answer(append(x.Answer[:0], prefix...), a)
+	return header, err
 }

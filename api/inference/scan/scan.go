@@ -396,3 +396,6 @@ func (s *Scanner) End() {
 		s.Fail("something follows the request at byte %d: %s", s.i, s.found())
 	}
 }
+
+// Left is the bytes that are still to be read.
+func (s *Scanner) Left() int { return len(s.b) - s.i }
