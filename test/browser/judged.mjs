@@ -112,6 +112,10 @@ export async function use(page, base, settle, expect) {
     await expect(page, what, () => document.documentElement.dataset.wanted.split('|').every((name) => document.querySelector(`main section[aria-label="${name}"]`)));
   };
   await sections('/models/churn/2/evaluation', 'the version shows what it was judged by', ['ROC curve', 'Precision and recall', 'Calibration', 'Tests', 'Folds', 'Slices', 'Weak slices', 'Members', 'Importance']);
+  await expect(page, 'the tests show all of their columns', () => {
+    const box = document.querySelector('section[aria-label="Tests"] .scroll');
+    return window.innerWidth < 1180 || box.scrollWidth <= box.clientWidth;
+  });
   await sections('/models/churn/1/evaluation', 'a weak slice is listed', ['Weak slices']);
   await expect(page, 'it is the one that was made', () => [...document.querySelectorAll('section[aria-label="Weak slices"] tbody tr')].some((row) => /region\s*south/.test(row.textContent)));
   await sections('/models/tickets/1/evaluation', 'a column that knows the label is told', ['Leak alarms']);

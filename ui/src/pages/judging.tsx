@@ -120,12 +120,12 @@ export function Tests({ version: v }: Props) {
       <Table
         label="Tests against the champion" density="dense" rows={tests} keyOf={(t) => t.name + t.of}
         columns={[
-          { key: 't', head: 'Test', cell: (t) => <span title={testWords[t.name]}><span className="medium">{t.name.charAt(0).toUpperCase() + t.name.slice(1)}</span> <span className="third">{metricName(t.of)}</span></span> },
+          { key: 't', head: 'Test', fold: true, cell: (t) => <span title={testWords[t.name]}><span className="medium">{t.name.charAt(0).toUpperCase() + t.name.slice(1)}</span> <span className="third">{metricName(t.of)}</span></span> },
           { key: 'd', head: 'Difference', right: true, cell: (t) => signed(t.difference) },
           { key: 'f', head: '', cell: (t) => (t.difference === undefined || t.lo === undefined ? null : <Forest label={`${metricName(t.of)} ${signed(t.difference)}${t.lo !== undefined && t.hi !== undefined ? `, ${signedRange(t.lo, t.hi)}` : ''}`} value={t.difference} lo={t.lo} hi={t.hi} width={112} tone="subject" />) },
           { key: 'i', head: '95 % interval', cell: (t) => <span className="interval">{t.lo !== undefined && t.hi !== undefined ? signedRange(t.lo, t.hi) : '–'}</span> },
           { key: 'p', head: 'p', right: true, cell: (t) => small(t.p) },
-          { key: 's', head: 'So', cell: (t) => { const x = verdictOf(t); return <Status state={x.state} tone={x.state === 'info' || x.state === 'waiting' ? 'none' : undefined}>{x.word}</Status>; } },
+          { key: 's', head: 'So', fold: true, cell: (t) => { const x = verdictOf(t); return <Status state={x.state} tone={x.state === 'info' || x.state === 'waiting' ? 'none' : undefined}>{x.word}</Status>; } },
         ]}
       />
     </Panel>
