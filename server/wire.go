@@ -219,7 +219,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterRetrain(p.router, trainer, projects, jobs)
 	native.RegisterMonitors(p.router, watch)
 	native.RegisterWeb(p.router)
-	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log})
+	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log, Champion: rollouts.Rollback})
 	mlflow.Register(p.router, mlflow.Services{Track: runs, Registry: models, Webhooks: hooks})
 	native.DescribePlain(p.router)
 

@@ -12,6 +12,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/inference/rows"
 	"github.com/trimtab-ml/trimtab/api/inference/scoring"
 	"github.com/trimtab-ml/trimtab/api/inference/tfserving"
+	"github.com/trimtab-ml/trimtab/api/inference/torchserve"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
@@ -25,6 +26,7 @@ func Register(r *route.Router, s *serve.Service, opt Options) {
 	rows.Register(r, s, opt)
 	oip.Register(r, s, opt)
 	tfserving.Register(r, s, opt)
+	torchserve.Register(r, s, opt)
 	scoring.Register(r, s, opt)
 }
 

@@ -5,6 +5,7 @@
 package codec
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -21,6 +22,9 @@ type Options struct {
 	Log     *slog.Logger // nil = slog.Default()
 	MaxBody int64        // bytes of a request, as sent and inflated; 0 = DefaultMaxBody
 	Started time.Time    // of the program; zero = not told
+
+	// Champion makes a loaded version the one that answers, for a reason that is audited; nil = the route alone changes.
+	Champion func(ctx context.Context, deployment string, version int, reason string) error
 }
 
 // Limit is the bytes that a request may have, as sent and inflated.
