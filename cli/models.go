@@ -19,7 +19,7 @@ import (
 
 func newModelsCommand(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Aliases: []string{"model"}, Short: "See, compare, release and package model versions"}
-	cmd.AddCommand(newModelsListCommand(f), newModelsShowCommand(f), newModelsDiffCommand(f), newModelsTrainCommand(f), newModelsPromoteCommand(f),
+	cmd.AddCommand(newModelsListCommand(f), newModelsShowCommand(f), newModelsDiffCommand(f), newModelsTrainCommand(f), newModelsImportCommand(f), newModelsExamineCommand(f), newModelsPromoteCommand(f),
 		newModelsRollbackCommand(f), newModelsPackageCommand(f))
 	return cmd
 }
@@ -103,6 +103,8 @@ func printVersion(f *Factory, v *native.VersionDetail) {
 		{"Rows", fmt.Sprintf("%d in the released fit, %d judged on, %d without a label, %d from the inference log", v.Training.FitRows, v.Training.TestRows, v.Training.Unlabeled, v.Training.Served)},
 		{"Golden rows", strconv.Itoa(v.GoldenRows)},
 		{"Gate", v.Gate.Sentence()},
+		{"Served by", servedBy(v.Version)},
+		{"Certificate", v.Certificate.Sentence()},
 	}...)
 	rows := [][]string{}
 	if v.Evaluation != nil {
@@ -112,11 +114,29 @@ func printVersion(f *Factory, v *native.VersionDetail) {
 	}
 	sort.Slice(rows, func(i, j int) bool { return rows[i][0] < rows[j][0] })
 	f.IO.Table([]string{"METRIC", "VALUE", "95 %", "N"}, rows)
+	if v.Certificate != nil {
+		rows = nil
+		for _, a := range v.Certificate.Engines {
+			rows = append(rows, agreementRow(&a))
+		}
+		f.IO.Table([]string{"ENGINE", "SERVES", "HOLDS", "MAX ABS", "MAX REL", "FLIPS", "NOTE"}, rows)
+	}
 	rows = nil
 	for _, c := range v.Gate.Clauses {
 		rows = append(rows, []string{c.State, c.String()})
 	}
 	f.IO.Table([]string{"GATE", "CLAUSE"}, rows)
+}
+
+// servedBy says which engine answers with a version, and why.
+func servedBy(v *registry.Version) string {
+	switch {
+	case v.Serving != nil:
+		return fmt.Sprintf("%s: %s", v.Serving.Engine, v.Serving.Reason)
+	case v.Format == registry.FormatTrimtab:
+		return "native: it was trained here"
+	}
+	return "not examined yet: trimtab models examine " + v.Model + " --version " + strconv.Itoa(v.Version)
 }
 
 func interval(m registry.Measure) string {

@@ -70,7 +70,9 @@ func (l *links) Servable(ctx context.Context, model string) (version int, owner 
 		if v.Version <= version || v.State == registry.Refused {
 			continue
 		}
-		if why = v.Served(); why == nil {
+		if v.Certificate.Refuses() {
+			why = v.Certificate.Refusal(model, v.Version)
+		} else if why = v.Served(); why == nil {
 			version = v.Version
 		}
 	}
@@ -112,6 +114,13 @@ func (l *links) Plans(ctx context.Context, name string) ([]monitor.Plan, error) 
 
 // Reference is what training saw.
 func (l *links) Reference(ctx context.Context, model string, version int) (*profile.Reference, *registry.Signature, error) {
+	v, err := l.models.Ready(ctx, model, version)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v.Format != registry.FormatTrimtab { // what others trained came without a reference
+		return &profile.Reference{}, &v.Signature, nil
+	}
 	pkg, err := l.models.LoadPackage(ctx, model, version)
 	if err != nil {
 		return nil, nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/trimtab-ml/trimtab/infra/duck"
 	"github.com/trimtab-ml/trimtab/infra/queue"
 	"github.com/trimtab-ml/trimtab/infra/series"
+	"github.com/trimtab-ml/trimtab/infra/worker"
 	"github.com/trimtab-ml/trimtab/lifecycle/data"
 	"github.com/trimtab-ml/trimtab/lifecycle/feedback"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
@@ -162,7 +163,14 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	}
 	p.onStop("runs", runs.Close)
 	links := &links{projects: projects}
-	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: runs.Artifacts, InUse: links.deploymentOf})
+	workers, err := worker.NewManager(worker.Options{Dir: filepath.Join(cfg.Dir, "workers"), Log: cfg.Log, Metrics: metrics})
+	if err != nil {
+		return nil, err
+	}
+	models := registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: runs.Artifacts, InUse: links.deploymentOf,
+		Engines: &engines{workers}, Folder: filepath.Join(cfg.Dir, "models")})
+	p.onStop("models", func(context.Context) error { return models.Close() })
+	p.onStart(models.Sweep)
 	links.models = models
 	hooks, err := govern.OpenWebhooks(ctx, govern.WebhookConfig{DB: db, Events: events, Key: hookKey, Allow: cfg.Webhooks, Dialect: mlflow.Dialect(models), Log: cfg.Log})
 	if err != nil {
@@ -212,6 +220,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterCollect(p.router, collector, runs)
 	native.RegisterImport(p.router, runs, models)
 	native.RegisterModels(p.router, db, models, projects, trainer, rollouts)
+	native.RegisterModelFiles(p.router, models)
 	native.RegisterExplanations(p.router, serving, models)
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterDeployments(p.router, serving, truth, projects.Seen, func(name string) time.Time { return projects.Clock(name).Now() }, filepath.Join(cfg.Dir, "temp"))

@@ -64,6 +64,8 @@ func DescribePlain(r *route.Router) {
 	r.Describe(http.MethodDelete, route.Prefix+"/runs/{id}/artifacts/files/{path...}", "Delete an artifact of a run, or a folder of them", nil, route.Body{Media: "application/octet-stream"})
 	r.Describe(http.MethodGet, route.Prefix+"/experiments/{experiment}/stream", "Follow what changes in an experiment, or in several: their ids with commas between", nil, route.Body{Media: stream, Value: track.Change{}})
 	r.Describe(http.MethodGet, route.Prefix+"/runs/{id}/stream", "Follow what changes about a run", nil, route.Body{Media: stream, Value: track.Change{}})
+	r.Describe(http.MethodPost, route.Prefix+"/models/{model}/import", "Register the files of a model as its next version; the query says how it is run: kind, task, engine, python, requirements, allow, tolerance, project, description",
+		&route.Body{Media: mediaTar}, route.Body{Value: VersionDetail{}})
 	r.Describe(http.MethodPost, route.Prefix+"/models/{model}/versions/{version}/score", "Score a file of rows offline", &route.Body{Media: mediaParquet}, route.Body{Media: mediaParquet})
 	r.Describe(http.MethodPost, route.Prefix+"/backup", "Give a copy of everything, to be restored with `trimtab restore`", nil, route.Body{Media: "application/x-tar"})
 	r.Describe(http.MethodGet, route.Prefix+"/events/stream", "Follow what happens, from Last-Event-ID on", nil, route.Body{Media: stream, Value: govern.Event{}})

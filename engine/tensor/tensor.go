@@ -73,7 +73,7 @@ func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // UnmarshalText reads it.
 func (t *Type) UnmarshalText(text []byte) error {
 	kind, ok := ParseType(string(text))
-	if !ok {
+	if !ok && len(text) > 0 { // none is a type that is not known
 		return fault.New(fault.Invalid, "%q is no datatype", text).WithHint("datatypes are BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64 and BYTES")
 	}
 	*t = kind

@@ -141,6 +141,12 @@ func (s *Service) applyModel(ctx context.Context, p *project.Project, a applyArg
 		return nil
 	}
 	r.Progress(0, 0, "", "releasing")
+	if _, err := s.models.Ready(ctx, v.Model, v.Version); fault.Is(err, fault.FormatNotServed) || fault.Is(err, fault.Unavailable) {
+		out.Note = err.Error()
+		return nil
+	} else if err != nil {
+		return err
+	}
 	if err := s.releaser.ReleaseVersion(ctx, p.Name, v.Model, v.Version, a.Cause, a.Force); err != nil {
 		return err
 	}

@@ -478,6 +478,7 @@ func (b *build) pack(ctx context.Context, v *registry.Version, m *fit, rows *fra
 		return err
 	}
 	v.Files, v.Digest, err = b.models.Save(ctx, pkg, golden, ev)
+	v.Certificate = pkg.Certificate
 	return err
 }
 

@@ -27,7 +27,11 @@ func (s *Service) ScoreFile(ctx context.Context, model string, version int, in, 
 	if err != nil {
 		return 0, err
 	}
+	defer pkg.Close()
 	sig := &pkg.Signature
+	if sig.Task == registry.TaskTensors {
+		return 0, fault.New(fault.Invalid, "%s v%d answers tensors, and not rows with scores", model, version).WithHint("ask it over HTTP: /v2/models")
+	}
 	t, err := s.readRows(ctx, sig, in, inFormat)
 	if err != nil {
 		return 0, err
@@ -46,15 +50,41 @@ func (s *Service) ScoreFile(ctx context.Context, model string, version int, in, 
 	if err != nil {
 		return 0, err
 	}
-	scores, err := predict(&fit{fitted: pkg.Fitted, model: pkg.Learned}, f)
+	var scores []float64
+	var labels []string
+	if pkg.Learned != nil && !pkg.Wide {
+		scores, err = predict(&fit{fitted: pkg.Fitted, model: pkg.Learned}, f)
+	} else {
+		scores, labels, err = askForeign(ctx, pkg, f)
+	}
 	if err != nil {
 		return 0, err
 	}
-	addScores(t, learn.Task(sig.Task), sig.Classes, scores, pkg.Learned.Outputs(), pkg.Threshold)
+	addScores(t, learn.Task(sig.Task), sig.Classes, scores, pkg.Outputs(), pkg.Threshold, labels)
 	if outFormat == CSV {
 		return t.Rows, s.writeCSV(ctx, t, out)
 	}
 	return t.Rows, s.duck.WriteParquet(ctx, t, out)
+}
+
+// askForeign has a version of another library answer the columns of features.
+func askForeign(ctx context.Context, pkg *registry.Package, f *table.Table) (scores []float64, labels []string, err error) {
+	const block = 10_000
+	for from := 0; from < f.Rows; from += block {
+		rows := make([][]table.Value, min(block, f.Rows-from))
+		for i := range rows {
+			rows[i] = make([]table.Value, len(f.Columns))
+			for j, c := range f.Columns {
+				rows[i][j] = c.Value(from + i)
+			}
+		}
+		s, l, err := pkg.Ask(ctx, rows)
+		if err != nil {
+			return nil, nil, err
+		}
+		scores, labels = append(scores, s...), append(labels, l...)
+	}
+	return scores, labels, nil
 }
 
 func (s *Service) writeCSV(ctx context.Context, t *table.Table, out string) error {
@@ -112,7 +142,8 @@ func missing() string {
 	return strings.Join(words, ", ")
 }
 
-func addScores(t *table.Table, task learn.Task, classes []string, scores []float64, k int, threshold float64) {
+// addScores adds the columns of an answer. labels are those that the model itself gave; nil = they follow from the scores.
+func addScores(t *table.Table, task learn.Task, classes []string, scores []float64, k int, threshold float64, labels []string) {
 	column := func(name string, j int) {
 		c := &table.Column{Name: free(t, name), Kind: table.Double, Floats: make([]float64, t.Rows)}
 		for i := range t.Rows {
@@ -140,7 +171,9 @@ func addScores(t *table.Table, task learn.Task, classes []string, scores []float
 				}
 			}
 		}
-		decided.Strings[i] = classes[best]
+		if decided.Strings[i] = classes[best]; labels != nil {
+			decided.Strings[i] = labels[i]
+		}
 	}
 	if task == learn.Multiclass {
 		for j, class := range classes {

@@ -15,11 +15,11 @@ import (
 
 // Served is nil when an engine here can answer with the version, else a fault.FormatNotServed.
 func (v *Version) Served() error {
-	if v.Format == FormatTrimtab || v.Format == FormatONNX {
-		return nil // a graph may still hold what is not evaluated here: loading it says so
+	if v.Format != FormatExternal && (v.Format != formatFiles || v.Serving != nil) {
+		return nil // opening it may still say what it holds that no engine takes
 	}
 	return fault.New(fault.FormatNotServed, "%s v%d holds %s, which no engine here serves", v.Model, v.Version, v.Format).
-		WithHint("versions that hold Trimtab's own files or an ONNX graph are served; log the model with the onnx flavour: mlflow.onnx.log_model")
+		WithHint("served are LightGBM, XGBoost, CatBoost, ONNX, MLflow folders, pickles, TorchScript, SavedModel, predict.py: trimtab models import")
 }
 
 // Adopt makes the files of a model that somebody's program made those of a version, with what was found out about it: its

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,8 +19,8 @@ import (
 // It refuses a version that does not exist, and champion for a version that its gate refused.
 func (s *Service) SetAlias(ctx context.Context, tx *catalog.Tx, project, model, alias string, version int, at time.Time, reason string) error {
 	if version != 0 {
-		var state string
-		err := tx.QueryRowContext(ctx, `SELECT state FROM model_versions WHERE workspace_id = 'default' AND deleted = 0 AND model = $1 AND version = $2`, model, version).Scan(&state)
+		var state, doc string
+		err := tx.QueryRowContext(ctx, `SELECT state, document FROM model_versions WHERE workspace_id = 'default' AND deleted = 0 AND model = $1 AND version = $2`, model, version).Scan(&state, &doc)
 		if errors.Is(err, sql.ErrNoRows) {
 			return noVersion(model, version)
 		}
@@ -29,6 +30,17 @@ func (s *Service) SetAlias(ctx context.Context, tx *catalog.Tx, project, model, 
 		if state == Refused && alias == Champion {
 			return fault.New(fault.GateRefused, "%s v%d was refused by its gate and can't be %s", model, version, alias).
 				WithHint("force it with a reason: trimtab models promote %s --version %d --force --reason TEXT", model, version)
+		}
+		if alias == Champion {
+			var held struct {
+				Certificate *Certificate `json:"certificate"`
+			}
+			if err := json.Unmarshal([]byte(doc), &held); err != nil {
+				return fmt.Errorf("decode version: %w", err)
+			}
+			if held.Certificate.Refuses() {
+				return held.Certificate.Refusal(model, version)
+			}
 		}
 	}
 	var from int

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 )
@@ -33,9 +34,10 @@ signature:
 		}
 		p, err := w.LoadPackage(ctx, "iris", 1)
 		must(t, err)
-		scores := make([]float64, 3)
-		p.Learned.PredictRow([]float32{5.1, 3.5, 1.4, 0.2}, scores) // the first row of iris, a setosa
-		if !(scores[0] > 0.9) || math.Abs(scores[0]+scores[1]+scores[2]-1) > 1e-6 {
+		setosa := []table.Value{table.Number(5.1), table.Number(3.5), table.Number(1.4), table.Number(0.2)} // the first row of iris
+		scores, labels, err := p.Ask(ctx, [][]table.Value{setosa})
+		must(t, err)
+		if labels[0] != "setosa" || !(scores[0] > 0.9) || math.Abs(scores[0]+scores[1]+scores[2]-1) > 1e-6 {
 			t.Errorf("a setosa is scored %v", scores)
 		}
 		w.put(t, ctx, run.ArtifactURI, "other/model.onnx", "not a graph")

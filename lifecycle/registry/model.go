@@ -84,11 +84,17 @@ type Version struct {
 	Stage       string            `json:"stage"` // None, Staging, Production or Archived; aliases have replaced stages
 
 	// Where its files came from. Location is where they can be read from now on.
-	Format   string `json:"format"` // FormatTrimtab, FormatONNX, the name of an MLflow flavour, or FormatExternal
+	Format   string `json:"format"` // FormatTrimtab, FormatONNX, a library (lightgbm, xgboost, catboost), the name of an MLflow flavour, a kind of Kinds, or FormatExternal
 	Source   string `json:"source,omitempty"`
 	Location string `json:"location,omitempty"`
 	RunLink  string `json:"run_link,omitempty"`
 	ModelID  string `json:"model_id,omitempty"` // the logged model that was registered
+
+	// How a version that is not Trimtab's own is run: what somebody said, and what examining it found out. Serving is nil until then.
+	Options *RunOptions `json:"options,omitempty"`
+	Serving *Serving    `json:"serving,omitempty"`
+	// Certificate is how far the engines that serve the version agree with the original; nil until it is examined.
+	Certificate *Certificate `json:"certificate,omitempty"`
 
 	// Imported is set when the version came from another registry: CreatedAt and UpdatedAt are then what they were there.
 	Imported *Imported `json:"imported,omitempty"`

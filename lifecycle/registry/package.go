@@ -16,6 +16,7 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/profile"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
 	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
@@ -52,6 +53,9 @@ type Package struct {
 	Predictor predictor.Predictor
 	Binding   Binding
 	Alone     bool // Predictor's answer for a row depends on the rows beside it: requests are not joined
+
+	// Certificate is set by Save: how far the exported forms agree with the golden rows.
+	Certificate *Certificate
 
 	Engine string // what answers: native, onnx, onnxruntime, python or r
 	Memory int64  // bytes that the loaded version holds, about; 0 = not known
@@ -175,6 +179,7 @@ func (s *Service) Save(ctx context.Context, p *Package, golden *Golden, ev *Eval
 			return nil, "", fmt.Errorf("encode %s: %w", fileExplanations, err)
 		}
 	}
+	p.Certificate = ownCertificate(ctx, p, golden, contents[fileONNX])
 	files := make([]File, 0, len(contents))
 	for name, data := range contents {
 		hash, size, err := s.blobs.Put(ctx, bytes.NewReader(data))
@@ -215,16 +220,19 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 	if err != nil {
 		return nil, err
 	}
-	if v.Format == FormatONNX {
-		return s.loadGraph(ctx, v)
+	if v.Format != FormatTrimtab {
+		return s.loadForeign(ctx, v)
 	}
-	if err := v.Served(); err != nil {
-		return nil, err
-	}
+	return s.loadOwn(ctx, v)
+}
+
+// loadOwn opens a version of Trimtab's own.
+func (s *Service) loadOwn(ctx context.Context, v *Version) (*Package, error) {
+	model, version := v.Model, v.Version
 	p := &Package{Model: model, Version: version, Threshold: v.Threshold, Fitted: &recipe.Fitted{}, Reference: &profile.Reference{}}
 	golden := &Golden{}
 	for name, into := range map[string]any{fileSignature: &p.Signature, fileRecipe: p.Fitted, fileReference: p.Reference, fileGolden: golden} {
-		data, err := s.readFile(ctx, v, name)
+		data, err := s.fileOf(ctx, v, name)
 		if err != nil {
 			return nil, err
 		}
@@ -232,7 +240,7 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 			return nil, fault.Wrap(err, fault.Corrupt, "%s of %s v%d can't be read", name, model, version)
 		}
 	}
-	data, err := s.readFile(ctx, v, fileModel)
+	data, err := s.fileOf(ctx, v, fileModel)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +250,31 @@ func (s *Service) LoadPackage(ctx context.Context, model string, version int) (*
 	if err := golden.Check(p); err != nil {
 		return nil, err
 	}
+	p.Engine, p.Memory = EngineNative, int64(len(data))
 	return p, nil
+}
+
+// fileOf reads a file of a version that may not be registered yet.
+func (s *Service) fileOf(ctx context.Context, v *Version, name string) ([]byte, error) {
+	for _, f := range v.Files {
+		if f.Path == name {
+			return blob.ReadAll(ctx, s.blobs, f.Blob)
+		}
+	}
+	return nil, fault.New(fault.NotFound, "%s v%d has no file %q", v.Model, v.Version, name)
+}
+
+// golden reads the golden rows of a version of our own.
+func (s *Service) golden(ctx context.Context, v *Version) (*Golden, error) {
+	data, err := s.fileOf(ctx, v, fileGolden)
+	if err != nil {
+		return nil, err
+	}
+	g := &Golden{}
+	if err := json.Unmarshal(data, g); err != nil {
+		return nil, fault.Wrap(err, fault.Corrupt, "%s of %s v%d can't be read", fileGolden, v.Model, v.Version)
+	}
+	return g, nil
 }
 
 // Evaluation reads how a version did.

@@ -165,7 +165,8 @@ func (s *Service) nameOnModel(ctx context.Context, model string, v *Version) err
 	return err
 }
 
-// ForceVersion marks a refused version as forced, with the reason, so that it may be released. It is audited.
+// ForceVersion marks a version that its gate or its load certificate refused as forced, with the reason, so that it may be released. It is
+// audited.
 func (s *Service) ForceVersion(ctx context.Context, tx *catalog.Tx, model string, version int, at time.Time, reason string) error {
 	if reason == "" {
 		return fault.New(fault.Invalid, "forcing %s v%d past its gate needs a reason", model, version).WithHint("give --reason TEXT")
@@ -174,17 +175,18 @@ func (s *Service) ForceVersion(ctx context.Context, tx *catalog.Tx, model string
 	if err != nil {
 		return err
 	}
+	if v.Certificate.Refuses() {
+		if err := s.forced(ctx, tx, v, at, reason); err != nil {
+			return err
+		}
+	}
 	if v.State != Refused {
 		return nil
 	}
 	v.State = Forced
 	v.Gate.Forced = &Force{Actor: govern.Actor(ctx), Reason: reason, At: at}
-	doc, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode version: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE model_versions SET state = $1, document = $2 WHERE workspace_id = 'default' AND model = $3 AND version = $4`, v.State, string(doc), model, version); err != nil {
-		return fmt.Errorf("force version: %w", err)
+	if err := s.storeDocument(ctx, tx, v); err != nil {
+		return err
 	}
 	return s.events.Append(ctx, tx, govern.Event{At: at, Project: v.Project, Kind: "version.forced", Subject: subject(model, version), Actor: govern.Actor(ctx), Level: "attention",
 		Message: fmt.Sprintf("%s v%d forced past its gate: %s", model, version, reason), Data: map[string]any{"model": model, "version": version, "reason": reason}})

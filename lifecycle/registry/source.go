@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/track"
@@ -235,19 +233,27 @@ func (s *Service) snapshot(ctx context.Context, v *Version, o origin) error {
 	if v.Format, err = s.format(ctx, v.Files); err != nil {
 		return err
 	}
-	switch v.Format {
-	case FormatTrimtab:
+	if v.Format == FormatTrimtab {
 		return s.describe(ctx, v)
-	case FormatONNX:
-		p, err := s.loadGraph(ctx, v)
-		if code := fault.CodeOf(err); code == fault.FormatNotServed || code == fault.Corrupt || code == fault.Invalid {
-			return nil // it is kept all the same; who wants it served is told then
-		}
-		if err != nil {
-			return err
-		}
-		v.Signature, v.Threshold = p.Signature, p.Threshold
 	}
+	return s.glance(ctx, v)
+}
+
+// glance examines a version that needs no process of its own, which takes a moment. The others are examined when they are first asked for:
+// whoever registers a version does not wait for an environment to be made.
+func (s *Service) glance(ctx context.Context, v *Version) error {
+	c, _, err := s.look(ctx, v.Files, "")
+	if err != nil || c.exchange == "" && c.graph == "" {
+		return nil // it is kept all the same; who wants it served is told then
+	}
+	here := *v
+	here.Options = &RunOptions{}
+	p, err := s.examineHere(ctx, &here)
+	if err != nil {
+		return nil // the same
+	}
+	defer p.Close()
+	v.Format, v.Signature, v.Threshold, v.Serving, v.Certificate = here.Format, here.Signature, here.Threshold, here.Serving, here.Certificate
 	return nil
 }
 
@@ -279,55 +285,13 @@ func (s *Service) describe(ctx context.Context, v *Version) error {
 	return nil
 }
 
-// format reads what the files are from their names and from MLmodel.
+// format is what the files are, by their names, by MLmodel, and by the first bytes of a lone model file.
 func (s *Service) format(ctx context.Context, files []File) (string, error) {
-	has := map[string]File{}
-	graphs := 0
-	for _, f := range files {
-		has[f.Path] = f
-		if path.Ext(f.Path) == ".onnx" {
-			graphs++
-		}
+	c, _, err := s.look(ctx, files, "")
+	if fault.Is(err, fault.FormatNotServed) {
+		return c.format, nil // a file that its description names is not there, or is too large
 	}
-	if _, ok := has[fileModel]; ok {
-		if _, ok := has[fileSignature]; ok {
-			return FormatTrimtab, nil
-		}
-	}
-	described, ok := has[fileMLmodel]
-	if !ok {
-		if graphs == 1 {
-			return FormatONNX, nil
-		}
-		return formatFiles, nil
-	}
-	if described.Size > maxMLmodel {
-		return "", fault.New(fault.TooLarge, "MLmodel has %d bytes, more than %d", described.Size, maxMLmodel)
-	}
-	data, err := blob.ReadAll(ctx, s.blobs, described.Blob)
-	if err != nil {
-		return "", fmt.Errorf("read MLmodel: %w", err)
-	}
-	var m struct {
-		Flavors map[string]any `yaml:"flavors"`
-	}
-	if err := yaml.Unmarshal(data, &m); err != nil {
-		return formatFiles, nil // whatever it is, it is not what an engine could read
-	}
-	names := []string{}
-	for name := range m.Flavors {
-		if name != "python_function" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	switch {
-	case len(names) > 0:
-		return names[0], nil
-	case m.Flavors["python_function"] != nil:
-		return "pyfunc", nil
-	}
-	return formatFiles, nil
+	return c.format, err
 }
 
 // maxMLmodel bounds a description: it may hold a signature of thousands of columns.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/infra/blob"
@@ -31,6 +32,11 @@ type Service struct {
 	runs      Runs
 	artifacts Artifacts
 	inUse     func(ctx context.Context, model string) (string, error)
+
+	engines Engines    // nil = none
+	folder  string     // of the files that workers read; "" = none
+	laying  sync.Mutex // of making and removing folders in it
+	pool    engines
 }
 
 // Runs is what the registry asks of tracking: where a version that is registered by its source comes from.
@@ -55,6 +61,9 @@ type Config struct {
 	Runs      Runs
 	Artifacts Artifacts
 	InUse     func(ctx context.Context, model string) (deployment string, err error) // nil = no model is deployed
+
+	Engines Engines // opens what does not run in this process; nil = nothing does
+	Folder  string  // where the files of versions lie for its workers, read-only
 }
 
 // New makes the service.
@@ -62,7 +71,8 @@ func New(c Config) *Service {
 	if c.InUse == nil {
 		c.InUse = func(context.Context, string) (string, error) { return "", nil }
 	}
-	return &Service{db: c.DB, blobs: c.Blobs, events: c.Events, runs: c.Runs, artifacts: c.Artifacts, inUse: c.InUse}
+	return &Service{db: c.DB, blobs: c.Blobs, events: c.Events, runs: c.Runs, artifacts: c.Artifacts, inUse: c.InUse,
+		engines: c.Engines, folder: c.Folder, pool: engines{open: map[string]*engine{}}}
 }
 
 func subject(model string, version int) string { return fmt.Sprintf("model/%s/%d", model, version) }

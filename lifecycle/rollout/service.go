@@ -53,12 +53,15 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.models.Get(ctx, req.Model, req.Version)
+	v, err := s.models.Ready(ctx, req.Model, req.Version)
 	if err != nil {
 		return nil, err
 	}
 	if v.State == registry.Refused && req.Force == "" {
 		return nil, v.Gate.Refusal(v.Model, v.Version)
+	}
+	if v.Certificate.Refuses() && req.Force == "" {
+		return nil, v.Certificate.Refusal(v.Model, v.Version)
 	}
 	if err := v.Served(); err != nil {
 		return nil, err
@@ -88,7 +91,7 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 		return nil, err
 	}
 	err = s.db.Write(ctx, func(tx *catalog.Tx) error {
-		if v.State == registry.Refused {
+		if v.State == registry.Refused || v.Certificate.Refuses() {
 			if err := s.models.ForceVersion(ctx, tx, req.Model, req.Version, now, req.Force); err != nil {
 				return err
 			}
@@ -119,10 +122,15 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 func (s *Service) plan(ctx context.Context, req Request) (string, *project.Deploy, error) {
 	if req.Project == "" {
 		// What cannot be served must not leave an empty deployment behind.
-		if _, err := s.models.LoadPackage(ctx, req.Model, req.Version); err != nil {
+		p, err := s.models.LoadPackage(ctx, req.Model, req.Version)
+		if err != nil {
 			return "", nil, err
 		}
-		return deploymentName(req.Model), &project.Deploy{Strategy: "immediate"}, nil
+		if err := p.Close(); err != nil {
+			return "", nil, err
+		}
+		name, err := s.deploymentOf(ctx, req.Model)
+		return name, &project.Deploy{Strategy: "immediate"}, err
 	}
 	p, err := s.projects.Get(ctx, req.Project)
 	if err != nil {
@@ -134,15 +142,29 @@ func (s *Service) plan(ctx context.Context, req Request) (string, *project.Deplo
 	return p.Deployment(), p.File.Deploy, nil
 }
 
+// deploymentOf is the deployment of a model of no project: the one that is there, else one of its name.
+func (s *Service) deploymentOf(ctx context.Context, model string) (string, error) {
+	all, err := s.serving.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, d := range all {
+		if d.Project == "" && d.Model == model {
+			return d.Name, nil
+		}
+	}
+	return deploymentName(model), nil
+}
+
 // deploymentName makes the name of a deployment of the name of a model, which may have any characters.
 func deploymentName(model string) string {
 	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_' {
 			return r
 		}
 		return '-'
 	}, strings.ToLower(model))
-	return strings.Trim(name[:min(len(name), 100)], "-.")
+	return strings.Trim(name[:min(len(name), 100)], "-._")
 }
 
 // ReleaseVersion is Release for callers before this package in the order of the house.
