@@ -7,7 +7,9 @@ import (
 
 	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/learn/bayes"
 	"github.com/trimtab-ml/trimtab/engine/learn/linear"
+	"github.com/trimtab-ml/trimtab/engine/learn/mlp"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -54,6 +56,12 @@ func (g *graph) predictions(m learn.Model, features string) (string, error) {
 			return "", err
 		}
 		return g.calibrate(c, predictions)
+	}
+	switch m := m.(type) {
+	case *bayes.Model:
+		return g.bayes(m, features), nil
+	case *mlp.Model:
+		return g.network(m, features), nil
 	}
 	link, scale, margins := tree.LinkOf(m.Task()), 1.0, ""
 	switch m := m.(type) {

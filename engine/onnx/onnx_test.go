@@ -79,6 +79,12 @@ var modelCases = []modelCase{
 	{"calibrated by beta, classes", "calibrated", learn.Params{"rounds": 15, "method": "beta"}, learn.Multiclass, 3, nil},
 	{"calibrated by temperature", "calibrated", learn.Params{"learner": "logistic", "method": "temperature"}, learn.Binary, 2, []m{{"impute": "median"}, {"impute": "most_frequent"}, {"scale": "standard"}, {"one_hot": []any{"s", "#u"}}}},
 	{"calibrated by temperature, classes", "calibrated", learn.Params{"rounds": 15, "method": "temperature"}, learn.Multiclass, 3, nil},
+	{"naive Bayes", "naive_bayes", nil, learn.Binary, 2, nil},
+	{"naive Bayes of classes", "naive_bayes", learn.Params{"alpha": 0.5}, learn.Multiclass, 3, []m{{"log": "y"}}},
+	{"network", "mlp", learn.Params{"epochs": 4, "seed": 1}, learn.Binary, 2, nil},
+	{"network of classes, selu", "mlp", learn.Params{"epochs": 4, "seed": 1, "activation": "selu"}, learn.Multiclass, 3, []m{{"log": "y"}}},
+	{"network for numbers, relu", "mlp", learn.Params{"epochs": 4, "seed": 1, "activation": "relu"}, learn.Regression, 0, []m{{"impute": m{"strategy": "median", "indicator": true}}}},
+	{"calibrated network", "calibrated", learn.Params{"learner": "mlp", "epochs": 3, "calibration_folds": 2, "seed": 1}, learn.Binary, 2, nil},
 	{"ridge", "linear", nil, learn.Regression, 0, []m{{"impute": m{"strategy": "mean"}}, {"log": "y"}, {"ordinal": "s"}, {"target_encode": "#u"}}},
 }
 

@@ -276,6 +276,29 @@ func (e *Expansion) Categories(j int) int {
 	return 0
 }
 
+// Form is what a feature becomes: a column for each of OneHot categories, or the place in Rank of its category (len(Rank)
+// for one that training did not see), or with neither the number itself; then a column for gaps with Missing. Fill stands
+// in for a missing number or rank.
+type Form struct {
+	OneHot  int
+	Rank    []int32
+	Fill    float32
+	Missing bool
+}
+
+// Form is that of feature j. It must not be changed.
+func (e *Expansion) Form(j int) Form {
+	c := &e.columns[j]
+	f := Form{Fill: c.fill, Missing: c.missing}
+	switch c.form {
+	case oneHot:
+		f.OneHot = int(c.levels)
+	case ranked:
+		f.Rank = c.rank
+	}
+	return f
+}
+
 // Name is the name of column j, its number when it has none.
 func Name(names []string, j int) string {
 	if j < len(names) {

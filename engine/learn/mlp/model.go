@@ -29,7 +29,25 @@ type Model struct {
 	scratch sync.Pool
 }
 
-// linear is a layer of the model: out = in weight + bias.
+// Layer is one of the model: out = in weight + bias, weights Inputs x Outputs.
+type Layer = linear
+
+// Layers are the model's, the input's first. They must not be changed.
+func (m *Model) Layers() []Layer { return m.layers }
+
+// Expansion is how features become the inputs of the first layer, before they are centred and squashed.
+func (m *Model) Expansion() *expand.Expansion { return m.expansion }
+
+// Activation is between layers: relu, selu or mish.
+func (m *Model) Activation() string { return m.activation }
+
+// The constants of selu (Klambauer et al., arXiv:1706.02515): scale and, below 0, the limit.
+const (
+	SeluScale = seluScale
+	SeluLow   = seluLow
+)
+
+// linear is a Layer.
 type linear struct {
 	Inputs, Outputs int
 	Weight, Bias    []float32
