@@ -167,7 +167,7 @@ def decode(name, datatype, shape, raw):
     if np is None:
         code = CODES[datatype]
         size = struct.calcsize(code)
-        return nested(list(struct.unpack("<%d%s" % (len(raw) // size, code), raw)), shape)
+        return nested(list(struct.unpack(f"<{len(raw) // size}{code}", raw)), shape)
     return np.frombuffer(raw, DTYPES[datatype]).reshape(shape)
 
 
@@ -236,7 +236,7 @@ def encode(value):
         return "BYTES", value.shape, pack_texts(np.datetime_as_string(value).ravel().tolist())
     if value.dtype.kind == "f":
         return "FP64", value.shape, value.astype("<f8").tobytes()
-    raise TypeError("an answer of %s has no place in a tensor" % value.dtype)
+    raise TypeError(f"an answer of {value.dtype} has no place in a tensor")
 
 
 def encode_lists(value):
@@ -248,11 +248,11 @@ def encode_lists(value):
         shape.append(sizes.pop())
         flat = [x for v in flat for x in v]
     if flat and all(isinstance(v, bool) for v in flat):
-        return "BOOL", shape, struct.pack("<%d?" % len(flat), *flat)
+        return "BOOL", shape, struct.pack(f"<{len(flat)}?", *flat)
     if flat and all(isinstance(v, int) and not isinstance(v, bool) for v in flat):
-        return "INT64", shape, struct.pack("<%dq" % len(flat), *flat)
+        return "INT64", shape, struct.pack(f"<{len(flat)}q", *flat)
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in flat):
-        return "FP64", shape, struct.pack("<%dd" % len(flat), *flat)
+        return "FP64", shape, struct.pack(f"<{len(flat)}d", *flat)
     return "BYTES", shape, pack_texts(flat)
 
 
@@ -263,7 +263,7 @@ def named_answers(value, names=()):
     if type(value).__name__ == "DataFrame" and hasattr(value, "columns"):
         return {str(c): value[c].to_numpy() for c in value.columns}
     if isinstance(value, (tuple, list)) and value and all(hasattr(v, "shape") for v in value) and len(value) > 1:
-        return {names[i] if i < len(names) else "output_%d" % i: v for i, v in enumerate(value)}
+        return {names[i] if i < len(names) else f"output_{i}": v for i, v in enumerate(value)}
     return {names[0] if names else "predict": value}
 
 
@@ -294,7 +294,7 @@ class Sklearn:
     def __init__(self, estimator, load):
         self.model = estimator
         if not callable(getattr(estimator, "predict", None)):
-            raise TypeError("the file holds %s, which has no predict" % kind_of(estimator))
+            raise TypeError(f"the file holds {kind_of(estimator)}, which has no predict")
         names = feature_names(estimator)
         width = getattr(estimator, "n_features_in_", None)
         self.names = [str(n) for n in names] if names is not None else None
@@ -337,7 +337,7 @@ class Sklearn:
             return value.ravel().tolist() if value.dtype.kind == "O" and value.ndim < 2 else value
         missing = [n for n in self.names if n not in inputs]
         if missing:
-            raise BadInput("the input %r is missing" % missing[0])
+            raise BadInput(f"the input {missing[0]!r} is missing")
         columns = [inputs[n] for n in self.names]
         kinds = {c.dtype for c in columns}
         if len(kinds) == 1 and columns[0].dtype.kind != "O":
@@ -358,7 +358,7 @@ class Sklearn:
 
 
 def kind_of(value):
-    return "%s.%s" % (type(value).__module__, type(value).__qualname__)
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def feature_names(estimator):
@@ -496,7 +496,7 @@ class Pyfunc:
         self.tensor = schema is not None and schema.is_tensor_spec()
         self.dates = set()
         for i, spec in enumerate(schema.inputs if schema is not None else ()):
-            name = spec.name or ("input" if len(schema.inputs) == 1 else "input_%d" % i)
+            name = spec.name or ("input" if len(schema.inputs) == 1 else f"input_{i}")
             if self.tensor:
                 shape = [int(v) for v in spec.shape]
                 self.inputs.append({"name": name, "datatype": DATATYPES.get(spec.type.str[1:], "BYTES"), "shape": shape})
@@ -560,7 +560,7 @@ class Torch:
             value = self.model(*(self.torch.from_numpy(v) for v in values))
         names = [o["name"] for o in self.outputs]
         if isinstance(value, (tuple, list)):
-            return {names[i] if i < len(names) else "output_%d" % i: v for i, v in enumerate(value)}
+            return {names[i] if i < len(names) else f"output_{i}": v for i, v in enumerate(value)}
         if isinstance(value, dict):
             return value
         return {names[0] if names else "output": value}
@@ -765,7 +765,7 @@ def problem(error, load=False):
         kind = "memory"
     elif not load and isinstance(error, (BadInput, ValueError, TypeError)):
         kind = "input"
-    message = str(error) if isinstance(error, BadInput) else "%s: %s" % (type(error).__name__, error)
+    message = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
     trace = "" if isinstance(error, BadInput) else "".join(traceback.format_exception(error))[-8000:]
     return {"kind": kind, "message": message[:4000], "traceback": trace}
 
@@ -800,7 +800,7 @@ def infer(channel, model, plans, answers, header, raw):
     if wanted:
         missing = [n for n in wanted if n not in out]
         if missing:
-            raise BadInput("there is no output %r; there are %s" % (missing[0], ", ".join(out)))
+            raise BadInput("there is no output {!r}; there are {}".format(missing[0], ", ".join(out)))
         parts = [(n, encode(out[n])) for n in wanted]
     else:
         parts = [(n, encode(v)) for n, v in out.items()]

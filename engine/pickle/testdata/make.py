@@ -76,7 +76,16 @@ with_joblib("zlib", pipeline, compress=3)
 with_joblib("gzip", pipeline, compress=("gzip", 3))
 with_joblib("bz2", pipeline, compress=("bz2", 3))
 with_joblib("forest", RandomForestClassifier(3, max_depth=3).fit(x, np.where(y, "yes", "no")))
-with_joblib("objects", {"o": np.array(["a", None, 3], dtype=object), "e": np.zeros((0, 3)), "s": np.array(["ab", "c"]), "f": np.asfortranarray(x), "t": np.array("2020-01-01", dtype="M8[s]")})
+with_joblib(
+    "objects",
+    {
+        "o": np.array(["a", None, 3], dtype=object),
+        "e": np.zeros((0, 3)),
+        "s": np.array(["ab", "c"]),
+        "f": np.asfortranarray(x),
+        "t": np.array("2020-01-01", dtype="M8[s]"),
+    },
+)
 with_joblib("boosting", GradientBoostingClassifier(n_estimators=3, random_state=1).fit(x, y))
 with_joblib("hist", HistGradientBoostingRegressor(max_iter=3).fit(x, x[:, 0]))
 with_joblib("knn", KNeighborsClassifier().fit(x, y))

@@ -42,7 +42,12 @@ keep("two.pkl", pickle.dump, model, x[:20], predict=model.predict(x[:20]))
 rows = pd.DataFrame({"carrier": r.choice(["AA", "UA", "ÅÄ"], 400), "distance": r.uniform(50, 3000, 400), "hour": r.integers(0, 24, 400)})
 rows.loc[::7, "distance"] = np.nan
 y = np.where((rows.carrier == "AA") ^ (rows.hour > 15), "late", "on time")
-mixed = ColumnTransformer([("text", OneHotEncoder(handle_unknown="ignore"), ["carrier"]), ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["distance", "hour"])])
+mixed = ColumnTransformer(
+    [
+        ("text", OneHotEncoder(handle_unknown="ignore"), ["carrier"]),
+        ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["distance", "hour"]),
+    ]
+)
 model = make_pipeline(mixed, LogisticRegression()).fit(rows, y)
 few = rows[:20]
 keep("mixed.joblib", joblib.dump, model, few, predict=model.predict(few), predict_proba=model.predict_proba(few))
