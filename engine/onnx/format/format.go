@@ -10,24 +10,43 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // Element types of tensors.
 const (
-	Float  = 1
-	Uint8  = 2
-	Int32  = 6
-	Int64  = 7
-	String = 8
-	Bool   = 9
-	Double = 11
+	Float    = 1
+	Uint8    = 2
+	Int8     = 3
+	Uint16   = 4
+	Int16    = 5
+	Int32    = 6
+	Int64    = 7
+	String   = 8
+	Bool     = 9
+	Float16  = 10
+	Double   = 11
+	Uint32   = 12
+	Uint64   = 13
+	BFloat16 = 16
 )
+
+var types = map[int64]tensor.Type{
+	Float: tensor.FP32, Uint8: tensor.Uint8, Int8: tensor.Int8, Uint16: tensor.Uint16, Int16: tensor.Int16, Int32: tensor.Int32,
+	Int64: tensor.Int64, String: tensor.String, Bool: tensor.Bool, Float16: tensor.FP16, Double: tensor.FP64, Uint32: tensor.Uint32,
+	Uint64: tensor.Uint64, BFloat16: tensor.BF16,
+}
+
+// TypeOf is the type of an element; tensor.None for those that are not read here.
+func TypeOf(elem int64) tensor.Type { return types[elem] }
 
 // Bounds of what is read: a file may say that a tensor has any size.
 const (
 	maxValues = 1 << 28
 	maxNodes  = 1 << 16
+
+	maxFunctions = 1 << 12
 )
 
 // File is an ONNX file.
@@ -37,6 +56,17 @@ type File struct {
 	Opsets   map[string]int64 // by domain; "" is ai.onnx
 	Metadata map[string]string
 	Graph    Graph
+
+	Functions []Function
+}
+
+// Function is an operator that the file defines by a graph of others.
+type Function struct {
+	Op       string // "domain.Name"
+	In, Out  []string
+	Nodes    []Node
+	Opsets   map[string]int64
+	Defaults Attributes // of attributes that a call may leave out
 }
 
 // Graph is the nodes in the order they are computed in.
@@ -46,9 +76,22 @@ type Graph struct {
 	Inputs, Outputs []Value
 }
 
-// Value describes an input or an output. Elem is 0 for what is not a tensor; a dimension of -1 is free.
+// Kind is what a value is.
+type Kind uint8
+
+// The kinds.
+const (
+	IsTensor Kind = iota
+	IsSequence
+	IsMap
+)
+
+// Value describes an input or an output. Elem is 0 for what is not a tensor, and of a map what its values are; a dimension of -1 is
+// free, and a nil Shape says nothing.
 type Value struct {
 	Name, Doc string
+	Kind      Kind
+	Key       int64 // of a map
 	Elem      int64
 	Shape     []int64
 }
@@ -61,8 +104,7 @@ type Node struct {
 	attributes [][]byte
 }
 
-// Tensor is an array in row-major order. Data is []float32, []float64, []int64 (of Int32 and Uint8 too), []string or
-// []bool, with as many values as the product of Shape.
+// Tensor is an array in row-major order. Data is a slice of a tensor.Element with as many values as the product of Shape.
 type Tensor struct {
 	Name  string
 	Elem  int64
@@ -93,6 +135,13 @@ func Read(b []byte) (*File, error) {
 		case 14:
 			entry, err := pair(part)
 			f.Metadata[string(entry[1].part)] = string(entry[2].part)
+			return err
+		case 25:
+			if len(f.Functions) == maxFunctions {
+				return fault.New(fault.Corrupt, "it has more than %d functions", maxFunctions)
+			}
+			fn, err := readFunction(part)
+			f.Functions = append(f.Functions, fn)
 			return err
 		}
 		return nil
@@ -178,6 +227,44 @@ func readNode(b []byte) (Node, error) {
 	return n, err
 }
 
+// readFunction reads a FunctionProto.
+func readFunction(b []byte) (Function, error) {
+	f := Function{Opsets: map[string]int64{}, Defaults: Attributes{}}
+	domain := ""
+	err := visit(b, func(field protowire.Number, _ uint64, part []byte) error {
+		switch field {
+		case 1:
+			f.Op = string(part)
+		case 4:
+			f.In = append(f.In, string(part))
+		case 5:
+			f.Out = append(f.Out, string(part))
+		case 7:
+			if len(f.Nodes) == maxNodes {
+				return fault.New(fault.Corrupt, "a function has more than %d nodes", maxNodes)
+			}
+			n, err := readNode(part)
+			f.Nodes = append(f.Nodes, n)
+			return err
+		case 9:
+			set, err := pair(part)
+			f.Opsets[string(set[1].part)] = int64(set[2].v)
+			return err
+		case 10:
+			domain = string(part)
+		case 11:
+			name, value, err := readAttribute(part)
+			f.Defaults[name] = value
+			return err
+		}
+		return nil
+	})
+	if domain != "" && domain != "ai.onnx" {
+		f.Op = domain + "." + f.Op
+	}
+	return f, err
+}
+
 func readValue(b []byte) (Value, error) {
 	out := Value{}
 	err := visit(b, func(field protowire.Number, _ uint64, part []byte) error {
@@ -186,18 +273,16 @@ func readValue(b []byte) (Value, error) {
 			out.Name = string(part)
 		case 2:
 			return visit(part, func(field protowire.Number, _ uint64, part []byte) error {
-				if field != 1 {
-					return nil // sequences and maps
+				switch field {
+				case 1:
+					return out.tensor(part)
+				case 4:
+					out.Kind = IsSequence
+				case 5:
+					out.Kind = IsMap
+					return out.dictionary(part)
 				}
-				return visit(part, func(field protowire.Number, v uint64, part []byte) error {
-					switch field {
-					case 1:
-						out.Elem = int64(v)
-					case 2:
-						return visit(part, out.dimension)
-					}
-					return nil
-				})
+				return nil
 			})
 		case 3:
 			out.Doc = string(part)
@@ -205,6 +290,37 @@ func readValue(b []byte) (Value, error) {
 		return nil
 	})
 	return out, err
+}
+
+func (value *Value) tensor(b []byte) error {
+	return visit(b, func(field protowire.Number, v uint64, part []byte) error {
+		switch field {
+		case 1:
+			value.Elem = int64(v)
+		case 2:
+			value.Shape = []int64{}
+			return visit(part, value.dimension)
+		}
+		return nil
+	})
+}
+
+// dictionary reads the type of a map from a scalar to tensors.
+func (value *Value) dictionary(b []byte) error {
+	return visit(b, func(field protowire.Number, v uint64, part []byte) error {
+		switch field {
+		case 1:
+			value.Key = int64(v)
+		case 2:
+			return visit(part, func(field protowire.Number, _ uint64, part []byte) error {
+				if field == 1 {
+					return value.tensor(part)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
 }
 
 func (value *Value) dimension(_ protowire.Number, _ uint64, part []byte) error {

@@ -6,11 +6,15 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
-// Attributes are the settings of a node by name: int64, float32, string, []int64, []float32, []string or *Tensor.
+// Attributes are the settings of a node by name: int64, float32, string, []int64, []float32, []string, *Tensor, *Graph or Ref.
 type Attributes map[string]any
+
+// Ref is an attribute of a node of a function: it has the value of the call's attribute of this name.
+type Ref string
 
 // Int is a whole number, or otherwise when there is none of the name.
 func (a Attributes) Int(name string, otherwise int64) int64 {
@@ -43,6 +47,9 @@ func (a Attributes) Texts(name string) []string { v, _ := a[name].([]string); re
 // Tensor is a tensor, nil when there is none of the name.
 func (a Attributes) Tensor(name string) *Tensor { v, _ := a[name].(*Tensor); return v }
 
+// Graph is a graph that a node runs, nil when there is none of the name.
+func (a Attributes) Graph(name string) *Graph { v, _ := a[name].(*Graph); return v }
+
 // Attributes reads the node's settings.
 func (n *Node) Attributes() (Attributes, error) {
 	out := Attributes{}
@@ -62,6 +69,8 @@ func readAttribute(b []byte) (name string, value any, err error) {
 	var i int64
 	var s string
 	var t *Tensor
+	var g *Graph
+	ref := ""
 	var floats []float32
 	var ints []int64
 	var texts []string
@@ -77,6 +86,9 @@ func readAttribute(b []byte) (name string, value any, err error) {
 			s = string(part)
 		case 5:
 			t, err = Raw(part).Tensor()
+		case 6:
+			g = &Graph{Constants: map[string]Raw{}}
+			err = g.read(part)
 		case 7:
 			floats, err = appendFloats(floats, v, part)
 		case 8:
@@ -85,9 +97,14 @@ func readAttribute(b []byte) (name string, value any, err error) {
 			texts = append(texts, string(part))
 		case 20:
 			kind = int64(v)
+		case 21:
+			ref = string(part)
 		}
 		return err
 	})
+	if ref != "" {
+		return name, Ref(ref), err
+	}
 	switch kind {
 	case 1:
 		value = f
@@ -97,6 +114,8 @@ func readAttribute(b []byte) (name string, value any, err error) {
 		value = s
 	case 4:
 		value = t
+	case 5:
+		value = g
 	case 6:
 		value = floats
 	case 7:
@@ -125,7 +144,7 @@ func (b Raw) Tensor() (*Tensor, error) {
 			t.Elem = int64(v)
 		case 4:
 			floats, err = appendFloats(floats, v, part)
-		case 5, 7:
+		case 5, 7, 11: // 11 holds the unsigned ones of 32 and 64 bits
 			ints, err = appendInts(ints, v, part)
 		case 6:
 			texts = append(texts, string(part))
@@ -161,29 +180,31 @@ func (b Raw) Tensor() (*Tensor, error) {
 		t.Shape[i] = int(d)
 		n *= int(d)
 	}
+	kind := TypeOf(t.Elem)
+	if kind == tensor.None {
+		return nil, fault.New(fault.FormatNotServed, "tensor %s has the element type %d, which is not read here", t.Name, t.Elem)
+	}
 	if raw != nil {
-		if floats, doubles, ints, err = fromRaw(t.Name, t.Elem, raw); err != nil {
-			return nil, err
+		if kind == tensor.String {
+			return nil, fault.New(fault.Corrupt, "tensor %s has texts as raw bytes", t.Name)
 		}
+		all, err := tensor.FromRaw(kind, t.Shape, raw)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Corrupt, "tensor %s", t.Name)
+		}
+		t.Data = all.Data
+		return t, nil
 	}
 	held := 0
-	switch t.Elem {
-	case Float:
+	switch kind {
+	case tensor.FP32:
 		t.Data, held = floats, len(floats)
-	case Double:
+	case tensor.FP64:
 		t.Data, held = doubles, len(doubles)
-	case Int64, Int32, Uint8:
-		t.Data, held = ints, len(ints)
-	case Bool:
-		flags := make([]bool, len(ints))
-		for i, v := range ints {
-			flags[i] = v != 0
-		}
-		t.Data, held = flags, len(flags)
-	case String:
+	case tensor.String:
 		t.Data, held = texts, len(texts)
 	default:
-		return nil, fault.New(fault.FormatNotServed, "tensor %s has the element type %d, which is not read here", t.Name, t.Elem)
+		t.Data, held = whole(kind, ints), len(ints)
 	}
 	if held != n {
 		return nil, fault.New(fault.Corrupt, "tensor %s of shape %v holds %d values", t.Name, dims, held)
@@ -191,48 +212,59 @@ func (b Raw) Tensor() (*Tensor, error) {
 	return t, nil
 }
 
+// whole gives whole numbers, and the bits of half-precision ones, their type.
+func whole(kind tensor.Type, ints []int64) any {
+	switch kind {
+	case tensor.Bool:
+		flags := make([]bool, len(ints))
+		for i, v := range ints {
+			flags[i] = v != 0
+		}
+		return flags
+	case tensor.Uint8:
+		return narrow[uint8](ints)
+	case tensor.Int8:
+		return narrow[int8](ints)
+	case tensor.Uint16:
+		return narrow[uint16](ints)
+	case tensor.Int16:
+		return narrow[int16](ints)
+	case tensor.Uint32:
+		return narrow[uint32](ints)
+	case tensor.Int32:
+		return narrow[int32](ints)
+	case tensor.Uint64:
+		return narrow[uint64](ints)
+	case tensor.FP16:
+		return narrow[tensor.Float16](ints)
+	case tensor.BF16:
+		return narrow[tensor.BFloat16](ints)
+	}
+	if ints == nil {
+		return []int64{}
+	}
+	return ints
+}
+
+func narrow[T ~uint8 | ~int8 | ~uint16 | ~int16 | ~uint32 | ~int32 | ~uint64](ints []int64) []T {
+	out := make([]T, len(ints))
+	for i, v := range ints {
+		out[i] = T(v)
+	}
+	return out
+}
+
 // Floats is the numbers of a tensor, nil for texts and for no tensor.
 func (t *Tensor) Floats() []float64 {
 	if t == nil {
 		return nil
 	}
-	switch data := t.Data.(type) {
-	case []float64:
-		return data
-	case []float32:
-		return convert(data)
-	case []int64:
-		return convert(data)
+	if _, flags := t.Data.([]bool); flags {
+		return nil
 	}
-	return nil
-}
-
-func convert[T float32 | int64](in []T) []float64 {
-	out := make([]float64, len(in))
-	for i, v := range in {
-		out[i] = float64(v)
+	values, err := (&tensor.Tensor{Shape: t.Shape, Data: t.Data}).Float64s()
+	if err != nil {
+		return nil
 	}
-	return out
-}
-
-func fromRaw(name string, elem int64, raw []byte) (floats []float32, doubles []float64, ints []int64, err error) {
-	width := map[int64]int{Float: 4, Int32: 4, Double: 8, Int64: 8, Bool: 1, Uint8: 1}[elem]
-	if width == 0 || len(raw)%width != 0 {
-		return nil, nil, nil, fault.New(fault.Corrupt, "the bytes of tensor %s do not fit its type %d", name, elem)
-	}
-	for ; len(raw) > 0; raw = raw[width:] {
-		switch elem {
-		case Float:
-			floats = append(floats, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
-		case Int32:
-			ints = append(ints, int64(int32(binary.LittleEndian.Uint32(raw))))
-		case Double:
-			doubles = append(doubles, math.Float64frombits(binary.LittleEndian.Uint64(raw)))
-		case Int64:
-			ints = append(ints, int64(binary.LittleEndian.Uint64(raw)))
-		case Bool, Uint8:
-			ints = append(ints, int64(raw[0]))
-		}
-	}
-	return floats, doubles, ints, nil
+	return values
 }

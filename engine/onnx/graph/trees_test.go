@@ -33,11 +33,11 @@ func TestFastForest(t *testing.T) {
 				if i < splits {
 					// Nodes come level by level: the children of split i are 2i+1 and 2i+2.
 					f.nodes = append(f.nodes, branch{feature: int32(r.IntN(4)), mode: uint8(branchLEQ + r.IntN(4)), missingTrue: r.IntN(2) == 0,
-						threshold: thresholds[r.IntN(len(thresholds))], yes: int32(root + 2*i + 1), no: int32(root + 2*i + 2)})
+						threshold: float64(thresholds[r.IntN(len(thresholds))]), yes: int32(root + 2*i + 1), no: int32(root + 2*i + 2)})
 					continue
 				}
 				at := int32(len(f.weights))
-				f.weights = append(f.weights, weight{output, float32(r.IntN(1000) - 500)})
+				f.weights = append(f.weights, weight{output, float64(r.IntN(1000) - 500)})
 				f.nodes = append(f.nodes, branch{mode: leaf, from: at, to: at + 1})
 			}
 		}
@@ -47,14 +47,12 @@ func TestFastForest(t *testing.T) {
 			for i := range x {
 				x[i] = value()
 			}
-			got, want := make([]float32, rows*f.outputs), make([]float32, rows*f.outputs)
-			if !f.scored(x, rows, cols, got) {
+			got, want := make([]float64, rows*f.outputs), make([]float64, rows*f.outputs)
+			if !scored(f, x, rows, cols, got) {
 				t.Fatal("the forest is not one for the tree engine")
 			}
 			for i := range rows {
-				if err := f.sum(x[i*cols:(i+1)*cols], want[i*f.outputs:(i+1)*f.outputs]); err != nil {
-					t.Fatal(err)
-				}
+				addUp(f, x[i*cols:(i+1)*cols], want[i*f.outputs:(i+1)*f.outputs])
 			}
 			for i := range want {
 				if got[i] != want[i] {
