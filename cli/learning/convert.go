@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trimtab-ml/trimtab/cli/term"
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/exchange"
 	"github.com/trimtab-ml/trimtab/engine/learn/preset"
@@ -39,8 +40,8 @@ func (c *console) convert() *cobra.Command {
 			if format == exchange.Trimtab && !m.foreign() {
 				b, err = m.Model.MarshalBinary()
 			} else {
-				if blend, ok := inner.(*preset.Model); ok && format != exchange.Trimtab {
-					if inner, err = single(blend); err != nil {
+				if format != exchange.Trimtab {
+					if inner, err = single(inner); err != nil {
 						return err
 					}
 				}
@@ -86,12 +87,24 @@ func formatOf(path string) (string, error) {
 	return "", fault.New(fault.Invalid, "%s does not say which format to write", path).WithHint("name it .onnx, .txt (LightGBM) or .tt, or use --format")
 }
 
-// single is the only member of a blend, when it reads the rows as they are.
-func single(m *preset.Model) (learn.Model, error) {
-	if len(m.Members) == 1 && m.Members[0].Encoder == nil {
-		return m.Members[0].Model, nil
+// single is the only member of a blend, when it reads the rows as they are, under the calibration of the blend; any other
+// model is itself.
+func single(m learn.Model) (learn.Model, error) {
+	if inner, cal, ok := calibrate.Unwrap(m); ok {
+		inner, err := single(inner)
+		if err != nil {
+			return nil, err
+		}
+		return calibrate.New(inner, cal)
 	}
-	return nil, fault.New(fault.NotSupported, "a blend of %d models has no form in this format", len(m.Members)).
+	blend, ok := m.(*preset.Model)
+	if !ok {
+		return m, nil
+	}
+	if len(blend.Members) == 1 && blend.Members[0].Encoder == nil {
+		return blend.Members[0].Model, nil
+	}
+	return nil, fault.New(fault.NotSupported, "a blend of %d models has no form in this format", len(blend.Members)).
 		WithHint("fit one learner instead: trimtab learn fit --learner gbdt")
 }
 

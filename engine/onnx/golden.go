@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/trimtab-ml/trimtab/engine/evaluate/calibrate"
 	"github.com/trimtab-ml/trimtab/engine/learn"
 	"github.com/trimtab-ml/trimtab/engine/learn/tree"
 	"github.com/trimtab-ml/trimtab/engine/recipe"
@@ -57,8 +58,12 @@ func GoldenRows(f *recipe.Fitted, m learn.Model, sample *table.Table, n int, see
 	return table.New(out...), nil
 }
 
-// Thresholds are the distinct numbers, ascending, at which a tree model splits each feature; none for other models.
+// Thresholds are the distinct numbers, ascending, at which a tree model splits each feature, also under a calibration;
+// none for other models.
 func Thresholds(m learn.Model) [][]float32 {
+	if inner, _, ok := calibrate.Unwrap(m); ok {
+		m = inner
+	}
 	out := make([][]float32, m.Features())
 	trees, ok := m.(*tree.Model)
 	if !ok {

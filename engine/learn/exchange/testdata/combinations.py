@@ -70,7 +70,9 @@ def whole(j, v):
 
 def case(name, model, y, kind="RawFormulaVal", text=word, iterations=12, task="regression", shap=True):
     pool = catboost.Pool(frame(X, text), y, cat_features=[NAMES[j] for j in LEVELS])
-    model.set_params(iterations=iterations, thread_count=1, random_seed=3, max_ctr_complexity=4, model_size_reg=0, allow_writing_files=False, verbose=False)
+    model.set_params(
+        iterations=iterations, thread_count=1, random_seed=3, max_ctr_complexity=4, model_size_reg=0, allow_writing_files=False, verbose=False
+    )
     model.fit(pool)
     model.save_model("model.json", format="json", pool=pool)
     parsed = json.loads(pathlib.Path("model.json").read_text())
@@ -132,7 +134,9 @@ def main():
         made = list(cases())
     print(sorted(kinds), sorted(lengths))
     versions = {n: importlib.metadata.version(n) for n in ("catboost", "numpy", "pandas")}
-    text = json.dumps({"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/combinations.py", "cases": made}, allow_nan=False)
+    text = json.dumps(
+        {"versions": versions, "command": ".cache/oracle/bin/python engine/learn/exchange/testdata/combinations.py", "cases": made}, allow_nan=False
+    )
     (HERE / "combinations.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(len(made), "cases,", (HERE / "combinations.json.gz").stat().st_size, "bytes")
 
