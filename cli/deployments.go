@@ -28,6 +28,7 @@ func newDeploymentsCommand(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "deployments", Aliases: []string{"deployment"}, Short: "See who answers, move traffic, read the log, tell what turned out to be true"}
 	cmd.AddCommand(newDeploymentsListCommand(f), newDeploymentsShowCommand(f), newDeploymentsLogCommand(f), newDeploymentsOutcomesCommand(f))
 	cmd.AddCommand(newRolloutCommands(f)...)
+	cmd.AddCommand(newRoutingCommands(f)...)
 	return cmd
 }
 
@@ -96,17 +97,15 @@ func newDeploymentsShowCommand(f *Factory) *cobra.Command {
 			rows := make([][]string, len(versions))
 			for i, v := range versions {
 				st := d.Versions[strconv.Itoa(v)].Rollout
-				role := "loaded"
-				switch v {
-				case d.Route.Champion:
-					role = "champion"
-				case d.Route.Canary:
-					role = "canary"
-				}
+				role := roleOf(&d.Route, v)
 				rows[i] = []string{"v" + strconv.Itoa(v), role, term.Count(st.Requests), term.Count(st.Errors), term.Number(st.P50MS), term.Number(st.P99MS)}
 			}
 			f.IO.Printf("\n")
 			f.IO.Table([]string{"VERSION", "ROLE", "ROWS", "ERRORS", "P50 MS", "P99 MS"}, rows)
+			if d.Shadow != nil {
+				f.IO.Printf("\n")
+				showShadow(f, d.Shadow)
+			}
 			return nil
 		},
 	}
@@ -123,18 +122,7 @@ func deploymentState(io *term.IO, d *native.Deployment) string {
 }
 
 func trafficText(d *native.Deployment) string {
-	r := d.Route
-	switch {
-	case r.Champion == 0:
-		return "no version"
-	case r.Canary == 0:
-		return fmt.Sprintf("v%d 100 %%", r.Champion)
-	}
-	text := fmt.Sprintf("v%d %g %%, canary v%d %g %%", r.Champion, 100-100*r.CanaryShare, r.Canary, 100*r.CanaryShare)
-	if r.Paused {
-		text += ", paused"
-	}
-	return text
+	return d.Route.String()
 }
 
 func coverageText(d *native.Deployment) string {

@@ -26,6 +26,7 @@ type Deployment struct {
 	serve.Deployment
 	Stats    DeploymentStats         `json:"stats"`
 	Versions map[string]VersionStats `json:"versions" doc:"by resident version"`
+	Shadow   *serve.ShadowStats      `json:"shadow,omitempty" doc:"how the shadow differs from the champion, when there is one; not in lists"`
 }
 
 // DeploymentStats counts what a deployment answered and what is known of the truth.
@@ -190,6 +191,9 @@ func (d *deployments) show(ctx context.Context, in *DeploymentPath) (*deployment
 		return nil, err
 	}
 	v, err := d.view(ctx, *s)
+	if err == nil && s.Route.Shadow != 0 {
+		v.Shadow, err = d.serving.Shadow(in.Name, 0)
+	}
 	return &deploymentOutput{Body: v}, err
 }
 

@@ -102,6 +102,7 @@ func RegisterRollouts(r *route.Router, s *rollout.Service, serving *serve.Servic
 	operate("abort", "Send the canary back now", s.Abort)
 	operate("pause", "Hold the canary's share", s.Pause)
 	operate("resume", "Let a paused rollout go on", s.Resume)
+	registerRouting(r, s, serving)
 	route.Register(r, huma.Operation{Method: http.MethodPost, Path: "/deployments/{name}/rollback", Summary: "Give all traffic to an earlier champion at once"},
 		route.Access{Action: "rollout.rollback", Resource: "deployment/{name}", Audit: route.Write},
 		func(ctx context.Context, in *rollbackInput) (*deploymentRoute, error) {

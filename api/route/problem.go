@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -127,6 +128,12 @@ func title(status int) string {
 	return http.StatusText(status)
 }
 
+// retryAfter is the seconds after which a caller should try again: what the fault says, and at least one.
+func retryAfter(details map[string]any) int64 {
+	ms, _ := details["retry_after_ms"].(int64)
+	return min(max((ms+999)/1000, 1), 3600)
+}
+
 // write sends p as the answer of a plain handler.
 func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 	answer := *p
@@ -139,7 +146,7 @@ func (r *Router) write(w http.ResponseWriter, req *http.Request, p *Problem) {
 	r.blame(&answer)
 	w.Header().Del("Content-Length")
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(retryAfter(p.Details), 10))
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = []string{`Bearer realm="trimtab"`, `Basic realm="trimtab", charset="UTF-8"`}

@@ -133,6 +133,9 @@ func (s *Service) applyModel(ctx context.Context, p *project.Project, a applyArg
 	if p.File.Deploy == nil {
 		return nil
 	}
+	if err := s.releaser.Configure(ctx, p.Name); err != nil {
+		return err
+	}
 	if !out.Trained && before[registry.Champion] != 0 {
 		return nil // the version stands and traffic has been decided since: applying again must not undo that
 	}

@@ -21,6 +21,8 @@ import (
 // Releaser brings a version to traffic. It is rollout, wired by the server.
 type Releaser interface {
 	ReleaseVersion(ctx context.Context, project, model string, version int, cause, force string) error
+	// Configure brings what the project's file says of limits to its deployment, if it has one.
+	Configure(ctx context.Context, project string) error
 }
 
 // Progress is told how far work is; total 0 means unknown.

@@ -51,11 +51,9 @@ var unbuilt = map[string]string{
 	"features.*.online":  "send the joined columns with the request",
 	"features.*.ttl":     "use max_age",
 	"evaluate.explain":   "",
-	"deploy.shadow":      "use strategy: canary",
 	"deploy.replicas":    "",
 	"deploy.resources":   "",
 	"deploy.targets":     "",
-	"deploy.ab":          "use strategy: canary",
 	"deploy.approval":    "",
 	"monitor.fairness":   "",
 	"monitor.skew":       "",
@@ -331,7 +329,7 @@ func notBuilt(what, instead string, at fault.Position) *fault.Error {
 // later is the values of the design that are not built yet, by general path.
 var later = map[string][]string{
 	"model.split.by":      {"group", "stratified", "kfold", "folds"},
-	"deploy.strategy":     {"shadow", "blue_green", "ab", "bandit", "multi_armed_bandit"},
+	"deploy.strategy":     {"bandit", "multi_armed_bandit"},
 	"model.train.learner": {"forest", "random_forest", "neural", "mlp", "online", "elastic_net", "svm", "knn", "naive_bayes", "kmeans", "lightgbm", "xgboost", "catboost", "sklearn", "pytorch", "tensorflow"},
 	"data.*.format":       {"avro", "orc", "xlsx", "json", "arrow", "delta", "iceberg"},
 }
@@ -372,7 +370,7 @@ var synonyms = map[string]string{
 	"gradient_boosting": "gbdt", "boosting": "gbdt", "gbm": "gbdt", "ridge": "linear", "regression": "linear", "ols": "linear",
 	"logistic_regression": "logistic", "roc_auc": "auc", "rocauc": "auc", "logloss": "log_loss", "cross_entropy": "log_loss", "mse": "rmse",
 	"ece": "calibration_error", "ap": "average_precision", "pr_auc": "average_precision", "r_squared": "r2", "acc": "accuracy",
-	"ndjson": "jsonl", "all_at_once": "immediate", "real_time": "wall", "simulated": "replay",
+	"ndjson": "jsonl", "all_at_once": "immediate", "mirror": "shadow", "blue-green": "blue_green", "a/b": "ab", "ab_test": "ab", "real_time": "wall", "simulated": "replay",
 }
 
 func meantValue(word string, allowed []string) string {

@@ -27,6 +27,30 @@ func allMetrics() []string {
 // number of those.
 var RolloutConditions = []string{"error_rate", "p50_ms", "p99_ms", "rank_correlation", "mean_shift", "n"}
 
+// canary tells whether a version goes through the steps of a canary.
+func (d *Deploy) canary() bool {
+	return d.Strategy == "canary" || d.Strategy == "shadow" && d.Shadow != nil && d.Shadow.Then == "canary"
+}
+
+// DefaultShadowRequests is how many rows a shadow is compared on that says nothing of it.
+const DefaultShadowRequests = 1000
+
+// GetShare is the part of the requests that the shadow is asked; all for no settings.
+func (s *Shadow) GetShare() string {
+	if s == nil || s.Share == "" {
+		return "100%"
+	}
+	return s.Share
+}
+
+// GetShare is the part of the keys that the new version answers; a half for no settings.
+func (a *ABTest) GetShare() string {
+	if a == nil || a.Share == "" {
+		return "50%"
+	}
+	return a.Share
+}
+
 // DefaultSteps is the stages of a canary that names none.
 func DefaultSteps() []Step {
 	return []Step{{To: "5%", Requests: 400}, {To: "25%", Requests: 2000}, {To: "100%"}}
@@ -69,7 +93,20 @@ func (f *File) fillDefaults() {
 		}
 		fill(&d.Strategy, "canary")
 		fill(&d.Log, "required")
-		if d.Strategy == "canary" && d.Steps == nil {
+		if d.Shadow != nil {
+			fill(&d.Shadow.Share, d.Shadow.GetShare())
+			fill(&d.Shadow.Then, "hold")
+			if d.Shadow.Requests == 0 {
+				d.Shadow.Requests = DefaultShadowRequests
+			}
+		}
+		if d.AB != nil {
+			fill(&d.AB.Share, d.AB.GetShare())
+		}
+		if d.BlueGreen != nil {
+			fill(&d.BlueGreen.Switch, "at_once")
+		}
+		if d.canary() && d.Steps == nil {
 			d.Steps = DefaultSteps()
 		}
 	}

@@ -214,8 +214,8 @@ type Fairness struct {
 type Deploy struct {
 	// Name is the name of the deployment; the model's name when left out.
 	Name string `json:"name,omitempty"`
-	// Strategy is canary (a share of the traffic first, in steps) or immediate (all of it at once).
-	Strategy string `json:"strategy,omitempty" enum:"canary,immediate" default:"canary"`
+	// Strategy is canary (a share of the traffic first, in steps), immediate (all of it at once), blue_green (all of it at once, with the version before standing by for an instant way back), shadow (it is asked what the champion was asked, and nobody sees its answers) or ab (a share of the keys, until somebody decides).
+	Strategy string `json:"strategy,omitempty" enum:"canary,immediate,blue_green,shadow,ab" default:"canary"`
 	// Steps is the stages of a canary, each with a greater share, the last with 100%.
 	// Left out they are 5% for 400 requests, 25% for 2000 requests, 100%.
 	Steps []Step `json:"steps,omitempty"`
@@ -223,6 +223,58 @@ type Deploy struct {
 	AbortWhen string `json:"abort_when,omitempty"`
 	// Log is when a prediction is written: required (before the answer leaves), strict (and on the disk), best_effort (counted when dropped) or off (never: nothing is watched).
 	Log string `json:"log,omitempty" enum:"required,strict,best_effort,off" default:"required"`
+	// BlueGreen is the settings of the strategy blue_green.
+	BlueGreen *BlueGreen `json:"blue_green,omitempty"`
+	// Shadow is the settings of the strategy shadow.
+	Shadow *Shadow `json:"shadow,omitempty"`
+	// AB is the settings of the strategy ab.
+	AB *ABTest `json:"ab,omitempty"`
+	// Limits bounds what the deployment is asked at once. Left out, what was set by hand stays.
+	Limits *Limits `json:"limits,omitempty"`
+}
+
+// BlueGreen is how the versions change places.
+type BlueGreen struct {
+	// Switch is at_once, or by_hand: the new version is loaded and stands by until trimtab deployments swap.
+	Switch string `json:"switch,omitempty" enum:"at_once,by_hand" default:"at_once"`
+}
+
+// Shadow is how a version is tried on live traffic before it answers any.
+type Shadow struct {
+	// Share is the part of the requests that it is asked.
+	Share string `json:"share,omitempty" default:"100%"`
+	// Requests is how many rows must have been compared before it goes on.
+	Requests int64 `json:"requests,omitempty" default:"1000"`
+	// Then is what follows when its checks pass: hold (until trimtab deployments promote), canary (the steps of deploy.steps) or immediate.
+	Then string `json:"then,omitempty" enum:"hold,canary,immediate" default:"hold"`
+}
+
+// ABTest is how the keys are divided.
+type ABTest struct {
+	// Share is the part of the keys that the new version answers. A key keeps its version.
+	Share string `json:"share,omitempty" default:"50%"`
+}
+
+// Limits is what a deployment lets in. A request beyond them is refused at once, with the time after which to try again.
+type Limits struct {
+	// Concurrency is how many requests are answered at the same time; the others wait. Left out, there is no limit.
+	Concurrency int `json:"concurrency,omitempty"`
+	// Queue is how many requests wait for their turn; beyond it they are refused. It is 100 where concurrency is set.
+	Queue int `json:"queue,omitempty"`
+	// Timeout is how long a request may take, waiting and answering. Left out, as long as its caller waits.
+	Timeout Duration `json:"timeout,omitempty"`
+	// MaxRows is how many rows a request may have. Left out, 10,000.
+	MaxRows int `json:"max_rows,omitempty"`
+	// Cache keeps answers of models that run in processes of their own or as ONNX graphs. Left out, nothing is kept.
+	Cache *Cache `json:"cache,omitempty"`
+}
+
+// Cache is how many answers are kept, for how long.
+type Cache struct {
+	// Megabytes is the memory that questions and answers may take.
+	Megabytes int64 `json:"megabytes" required:"true"`
+	// TTL is how long an answer is good. Left out, until its place is needed.
+	TTL Duration `json:"ttl,omitempty"`
 }
 
 // Step is one stage of a canary: its share, and what must pass before the next: a number of requests that the canary answered, a time, or both.

@@ -281,13 +281,9 @@ func (c *checker) deploy(d *Deploy) {
 		c.name("deploy.name", d.Name, projectName)
 	}
 	c.condition("deploy.abort_when", d.AbortWhen, RolloutConditions, false)
-	if d.Strategy == "immediate" {
-		for _, key := range []string{"steps", "abort_when"} {
-			if _, there := c.nodes["deploy."+key]; there {
-				c.faulty("deploy."+key+"@key", "deploy.%s belongs to a canary, and the strategy is immediate", key).
-					WithHint("remove %s, or write strategy: canary", key)
-			}
-		}
+	c.limits(d.Limits)
+	c.strategy(d)
+	if !d.canary() {
 		return
 	}
 	if n, there := c.nodes["deploy.steps"]; there && n.kind == listNode && len(d.Steps) == 0 {

@@ -48,13 +48,11 @@ func Judge(e Evidence, abortWhen *project.Condition) ([]Check, string, string, e
 	checks = append(checks, errors, latency)
 	checks = append(checks, pairedChecks(e.Paired, values)...)
 	checks = append(checks, truthChecks(e.Paired)...)
-	if abortWhen != nil {
-		c, err := conditionCheck(abortWhen, values, e.Canary.Requests)
-		if err != nil {
-			return nil, "", "", err
-		}
-		checks = append(checks, c)
-	}
+	return withCondition(checks, abortWhen, values, e.Canary.Requests)
+}
+
+// concluded is the verdict over checks.
+func concluded(checks []Check) ([]Check, string, string) {
 	verdict := Pass
 	for _, v := range []string{Waiting, Inconclusive, Fail} {
 		for _, c := range checks {
@@ -63,7 +61,7 @@ func Judge(e Evidence, abortWhen *project.Condition) ([]Check, string, string, e
 			}
 		}
 	}
-	return checks, verdict, sentence(checks, verdict), nil
+	return checks, verdict, sentence(checks, verdict)
 }
 
 func errorCheck(e Evidence, values map[string]float64) Check {
@@ -124,31 +122,39 @@ func pairedChecks(rows []feedback.Labeled, values map[string]float64) []Check {
 		rho, lo, hi = 0, 0, 0 // one side answers a constant: there is no order to agree on
 	}
 	values["rank_correlation"] = rho
-	rank.Difference = &registry.Measure{Value: rho, Lo: &lo, Hi: &hi, N: n}
-	switch {
-	case hi < MinRankCorrelation || lo == hi && rho < MinRankCorrelation:
-		rank.Verdict = Fail
-	case lo < MinRankCorrelation:
-		rank.Verdict = Inconclusive
-	default:
-		rank.Verdict = Pass
-	}
+	rank.judgeRank(rho, lo, hi, n)
 
 	mean := sum / float64(n)
 	half := z95 * math.Sqrt(math.Max(0, squares/float64(n)-mean*mean)/float64(n))
 	low, high := mean-half, mean+half
 	values["mean_shift"] = mean
 	shift.Champion, shift.Canary = &meanChampion, &meanCanary
-	shift.Difference = &registry.Measure{Value: mean, Lo: &low, Hi: &high, N: n}
+	shift.judgeShift(mean, low, high, n)
+	return []Check{rank, shift}
+}
+
+func (c *Check) judgeRank(rho, lo, hi float64, n int64) {
+	c.Difference = &registry.Measure{Value: rho, Lo: &lo, Hi: &hi, N: n}
+	switch {
+	case hi < MinRankCorrelation || lo == hi && rho < MinRankCorrelation:
+		c.Verdict = Fail
+	case lo < MinRankCorrelation:
+		c.Verdict = Inconclusive
+	default:
+		c.Verdict = Pass
+	}
+}
+
+func (c *Check) judgeShift(mean, low, high float64, n int64) {
+	c.Difference = &registry.Measure{Value: mean, Lo: &low, Hi: &high, N: n}
 	switch {
 	case low > MaxMeanShift || high < -MaxMeanShift:
-		shift.Verdict = Fail
+		c.Verdict = Fail
 	case high > MaxMeanShift || low < -MaxMeanShift:
-		shift.Verdict = Inconclusive
+		c.Verdict = Inconclusive
 	default:
-		shift.Verdict = Pass
+		c.Verdict = Pass
 	}
-	return []Check{rank, shift}
 }
 
 // truthChecks compares both versions with the outcomes that are known already. They inform; truth mostly comes after the rollout,

@@ -44,7 +44,11 @@ func (s *Service) hold(ctx context.Context, deployment, reason, state, kind stri
 		if err := s.update(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.serving.SetRoute(ctx, tx, deployment, r.route()); err != nil {
+		d, err := s.serving.Get(ctx, deployment)
+		if err != nil {
+			return err
+		}
+		if err := s.serving.SetRoute(ctx, tx, deployment, r.route(d.Route)); err != nil {
 			return err
 		}
 		return s.event(ctx, tx, r, kind, "info", s.now(r), fmt.Sprintf("Rollout of v%d %s: %s", r.To, state, reason))
@@ -97,7 +101,7 @@ func (s *Service) Rollback(ctx context.Context, deployment string, version int, 
 				return err
 			}
 		}
-		if err := s.serving.SetRoute(ctx, tx, deployment, serve.Route{Champion: version}); err != nil {
+		if err := s.serving.SetRoute(ctx, tx, deployment, d.Route.Settled(version)); err != nil {
 			return err
 		}
 		return s.models.SetAlias(ctx, tx, d.Project, d.Model, registry.Champion, version, now, "rollback: "+reason)

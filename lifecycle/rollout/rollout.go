@@ -26,12 +26,29 @@ const (
 	Inconclusive = "inconclusive" // enough rows, and the interval crosses the limit: hold
 )
 
+// Strategies by which a version comes to traffic.
+const (
+	CanaryStrategy = "canary"
+	Immediate      = "immediate"
+	BlueGreen      = "blue_green"
+	ShadowStrategy = "shadow"
+	ABTest         = "ab"
+)
+
+// Modes of a step. A step without one is a canary's.
+const (
+	ModeShadow  = "shadow"  // the version is asked what the champion was asked, and nobody sees its answers
+	ModeStandby = "standby" // it is loaded and waits for the switch
+	ModeAB      = "ab"      // it answers its share of the keys until somebody decides
+)
+
 // Rollout is one version's way to traffic. Times are of the project's clock.
 type Rollout struct {
 	ID         string     `json:"id"`
 	Project    string     `json:"project"`
 	Deployment string     `json:"deployment"`
 	Model      string     `json:"model"`
+	Strategy   string     `json:"strategy,omitempty"` // left out = canary
 	From       int        `json:"from"`
 	To         int        `json:"to"`
 	State      string     `json:"state"`
@@ -51,13 +68,18 @@ type Rollout struct {
 
 // Step is one share of traffic and what must pass before the next.
 type Step struct {
+	Mode      string        `json:"mode,omitempty" doc:"shadow, standby or ab; left out: a canary"`
 	Share     float64       `json:"share"`
 	Requests  int64         `json:"requests,omitempty"` // answered by the canary in this step
 	Hold      time.Duration `json:"hold_ns,omitempty"`
 	StartedAt *time.Time    `json:"started_at,omitempty"`
 	EndedAt   *time.Time    `json:"ended_at,omitempty"`
-	Seen      int64         `json:"seen"` // canary rows in this step
+	Seen      int64         `json:"seen"`            // rows that the version answered, or was compared on, in this step
+	Waits     bool          `json:"waits,omitempty"` // it goes no further by itself
 }
+
+// now is the step that holds.
+func (r *Rollout) now() *Step { return &r.Steps[r.Step] }
 
 // Check is one comparison of canary and champion against its limit.
 type Check struct {

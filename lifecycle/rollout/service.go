@@ -43,8 +43,8 @@ type Request struct {
 	Force   string // the reason to release a version that its gate refused; audited
 }
 
-// Release brings a version to traffic as the project's file says: at once when nothing answers yet or the strategy is immediate,
-// else by a canary. A version that answers already, or is on its way, is left alone (nil rollout when there is nothing to do).
+// Release brings a version to traffic as the project's file says: at once when nothing answers yet or the strategy is immediate or
+// blue/green, else as a canary, a shadow or in an A/B test. A version that answers already, or is on its way, is left alone (nil rollout when there is nothing to do).
 // Another rollout under way is a fault.Conflict.
 func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	s.mu.Lock()
@@ -71,6 +71,9 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.limit(ctx, name, deploy); err != nil {
+		return nil, err
+	}
 	active, err := s.Active(ctx, name)
 	if err != nil {
 		return nil, err
@@ -85,7 +88,10 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	if d.Route.Champion == req.Version {
 		return nil, nil
 	}
-	r := &Rollout{ID: id.New(), Project: req.Project, Deployment: name, Model: req.Model, From: d.Route.Champion, To: req.Version, State: Running,
+	if len(d.Route.Variants) > 0 {
+		return nil, fault.New(fault.Conflict, "%s has an A/B test that was set by hand", name).WithHint("end it: trimtab deployments route %s --ab none --reason TEXT", name)
+	}
+	r := &Rollout{ID: id.New(), Project: req.Project, Deployment: name, Model: req.Model, From: d.Route.Champion, To: req.Version, State: Running, Strategy: deploy.Strategy,
 		StartedAt: now, Cause: req.Cause, Actor: govern.Actor(ctx), AbortWhen: deploy.AbortWhen, Verdict: Waiting, Checks: []Check{}}
 	if r.Steps, err = steps(deploy); err != nil {
 		return nil, err
@@ -96,20 +102,21 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 				return err
 			}
 		}
-		if r.From == 0 || deploy.Strategy == "immediate" {
+		if r.From == 0 || r.Steps == nil {
 			r.Steps = []Step{{Share: 1}}
 			r.Steps[0].StartedAt = &now
 			return s.finish(ctx, tx, r, Promoted, "first version", now, true)
 		}
 		r.Steps[0].StartedAt = &now
-		r.Summary = "The canary has answered nothing yet"
+		var began string
+		began, r.Summary = r.began()
 		if err := s.insert(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.serving.SetRoute(ctx, tx, name, r.route()); err != nil {
+		if err := s.serving.SetRoute(ctx, tx, name, r.route(d.Route)); err != nil {
 			return err
 		}
-		return s.event(ctx, tx, r, "rollout.started", "info", now, fmt.Sprintf("Canary of v%d began at %.0f %%: %s", r.To, 100*r.Steps[0].Share, r.Cause))
+		return s.event(ctx, tx, r, "rollout.started", "info", now, began+": "+r.Cause)
 	})
 	if err != nil {
 		return nil, err
@@ -173,8 +180,45 @@ func (s *Service) ReleaseVersion(ctx context.Context, project, model string, ver
 	return err
 }
 
-// steps resolves the file's steps. The last one, at 100 %, is the promotion and takes no traffic of its own.
+// steps resolves the file's strategy; none: at once.
 func steps(d *project.Deploy) ([]Step, error) {
+	switch d.Strategy {
+	case Immediate:
+		return nil, nil
+	case BlueGreen:
+		if d.BlueGreen != nil && d.BlueGreen.Switch == "by_hand" {
+			return []Step{{Mode: ModeStandby, Waits: true}}, nil
+		}
+		return nil, nil
+	case ABTest:
+		share, err := shareOf(d.AB.GetShare())
+		return []Step{{Mode: ModeAB, Share: share, Waits: true}}, err
+	case ShadowStrategy:
+		share, err := shareOf(d.Shadow.GetShare())
+		if err != nil {
+			return nil, err
+		}
+		first := Step{Mode: ModeShadow, Share: share, Requests: project.DefaultShadowRequests, Waits: true}
+		if d.Shadow == nil {
+			return []Step{first}, nil
+		}
+		if d.Shadow.Requests > 0 {
+			first.Requests = d.Shadow.Requests
+		}
+		first.Waits = d.Shadow.Then == "" || d.Shadow.Then == "hold"
+		if d.Shadow.Then != CanaryStrategy {
+			return []Step{first}, nil
+		}
+		more, err := canarySteps(d)
+		return append([]Step{first}, more...), err
+	}
+	return canarySteps(d)
+}
+
+func shareOf(text string) (float64, error) { return project.ParseShare(text) }
+
+// canarySteps resolves the file's steps. The last one, at 100 %, is the promotion and takes no traffic of its own.
+func canarySteps(d *project.Deploy) ([]Step, error) {
 	out := []Step{}
 	for _, st := range d.Steps {
 		share, err := project.ParseShare(st.To)
@@ -191,8 +235,47 @@ func steps(d *project.Deploy) ([]Step, error) {
 	return out, nil
 }
 
-func (r *Rollout) route() serve.Route {
-	return serve.Route{Champion: r.From, Canary: r.To, CanaryShare: r.Steps[r.Step].Share, Paused: r.State == Paused, Salt: fmt.Sprintf("%s/v%d", r.Deployment, r.To)}
+// route is that of the step that holds now, on the ground of what was set by hand.
+func (r *Rollout) route(base serve.Route) serve.Route {
+	out := r.without(base)
+	out.Paused, out.Salt = r.State == Paused, fmt.Sprintf("%s/v%d", r.Deployment, r.To)
+	switch step := r.now(); step.Mode {
+	case ModeShadow:
+		out.Shadow, out.ShadowShare = r.To, step.Share
+	case ModeStandby:
+		out.Standby = r.To
+	case ModeAB:
+		out.Variants = []serve.Variant{{Version: r.To, Share: step.Share}}
+	default:
+		out.Canary, out.CanaryShare = r.To, step.Share
+	}
+	return out
+}
+
+// without is a route without the version that is on its way: the champion before it answers.
+func (r *Rollout) without(base serve.Route) serve.Route {
+	out := base.Settled(r.From)
+	if out.Shadow == r.To {
+		out.Shadow, out.ShadowShare = 0, 0
+	}
+	if out.Standby == r.To {
+		out.Standby = 0
+	}
+	return out
+}
+
+// began says what a rollout's first step does: as an event, and as the state before anything is known.
+func (r *Rollout) began() (event, summary string) {
+	share := 100 * r.now().Share
+	switch r.now().Mode {
+	case ModeShadow:
+		return fmt.Sprintf("v%d began as a shadow of %.0f %% of the requests", r.To, share), "The shadow has been compared on nothing yet"
+	case ModeStandby:
+		return fmt.Sprintf("v%d stands by", r.To), fmt.Sprintf("v%d is loaded and waits for the switch", r.To)
+	case ModeAB:
+		return fmt.Sprintf("A/B test of v%d began with %.0f %% of the keys", r.To, share), "The contender has answered nothing yet"
+	}
+	return fmt.Sprintf("Canary of v%d began at %.0f %%", r.To, share), "The canary has answered nothing yet"
 }
 
 // Tick judges the active rollouts of a project on what is known now, and moves them. It is called by the project's clock.
@@ -215,8 +298,8 @@ func (s *Service) advance(ctx context.Context, r *Rollout, now time.Time) error 
 	if err := s.judge(ctx, r, now); err != nil {
 		return err
 	}
-	step := &r.Steps[r.Step]
-	due := step.Seen >= step.Requests && now.Sub(*step.StartedAt) >= step.Hold && step.Seen > 0
+	step := r.now()
+	due := !step.Waits && step.Seen >= step.Requests && now.Sub(*step.StartedAt) >= step.Hold && step.Seen > 0
 	return s.db.Write(ctx, func(tx *catalog.Tx) error {
 		switch {
 		case r.Verdict == Fail:
@@ -233,16 +316,39 @@ func (s *Service) advance(ctx context.Context, r *Rollout, now time.Time) error 
 
 // judge gathers the evidence since the rollout began and writes checks and verdict into r.
 func (s *Service) judge(ctx context.Context, r *Rollout, now time.Time) error {
+	var cond *project.Condition
+	if r.AbortWhen != "" {
+		var err error
+		if cond, err = project.CompileCondition(r.AbortWhen, project.RolloutConditions); err != nil {
+			return err
+		}
+	}
+	r.CheckedAt = &now
+	switch r.now().Mode {
+	case ModeShadow:
+		return s.judgeShadow(r, cond)
+	case ModeStandby:
+		_, r.Summary = r.began()
+		return nil
+	}
 	rows, err := s.truth.Rows(ctx, r.Deployment, r.StartedAt, farFuture, false)
 	if err != nil {
 		return err
 	}
-	var paired []feedback.Labeled
+	arm := serve.Canary
+	if r.now().Mode == ModeAB {
+		arm = serve.Contender
+	}
+	var paired, own, champion []feedback.Labeled
 	r.Steps[r.Step].Seen = 0
 	for _, row := range rows {
-		if row.Version != r.To || row.Arm != serve.Canary {
+		if row.Version == r.From && row.Arm == serve.Champion {
+			champion = append(champion, row)
+		}
+		if row.Version != r.To || row.Arm != arm {
 			continue
 		}
+		own = append(own, row)
 		if row.At >= r.Steps[r.Step].StartedAt.UnixMicro() {
 			r.Steps[r.Step].Seen++
 		}
@@ -250,18 +356,24 @@ func (s *Service) judge(ctx context.Context, r *Rollout, now time.Time) error {
 			paired = append(paired, row)
 		}
 	}
-	var cond *project.Condition
-	if r.AbortWhen != "" {
-		if cond, err = project.CompileCondition(r.AbortWhen, project.RolloutConditions); err != nil {
-			return err
-		}
-	}
 	e := Evidence{Paired: paired, Champion: s.armStats(r.Deployment, r.From), Canary: s.armStats(r.Deployment, r.To)}
-	if r.Checks, r.Verdict, r.Summary, err = Judge(e, cond); err != nil {
+	if r.now().Mode == ModeAB {
+		r.Checks, r.Verdict, r.Summary, err = JudgeApart(e, champion, own, cond)
+	} else {
+		r.Checks, r.Verdict, r.Summary, err = Judge(e, cond)
+	}
+	return err
+}
+
+// judgeShadow judges by what the shadow said to the same rows.
+func (s *Service) judgeShadow(r *Rollout, cond *project.Condition) error {
+	st, err := s.serving.Shadow(r.Deployment, r.To)
+	if err != nil {
 		return err
 	}
-	r.CheckedAt = &now
-	return nil
+	r.now().Seen = st.Rows + st.Errors
+	r.Checks, r.Verdict, r.Summary, err = JudgeShadow(st, cond)
+	return err
 }
 
 // farFuture ends a range that is open: replays hold rows of any year.
@@ -280,7 +392,11 @@ func (s *Service) next(ctx context.Context, tx *catalog.Tx, r *Rollout, now time
 	if err := s.update(ctx, tx, r); err != nil {
 		return err
 	}
-	if err := s.serving.SetRoute(ctx, tx, r.Deployment, r.route()); err != nil {
+	d, err := s.serving.Get(ctx, r.Deployment)
+	if err != nil {
+		return err
+	}
+	if err := s.serving.SetRoute(ctx, tx, r.Deployment, r.route(d.Route)); err != nil {
 		return err
 	}
 	return s.event(ctx, tx, r, "rollout.step", "info", now, fmt.Sprintf("Step %d: %.0f %% to v%d. %s", r.Step+1, 100*r.Steps[r.Step].Share, r.To, r.Summary))
@@ -292,10 +408,16 @@ func (s *Service) finish(ctx context.Context, tx *catalog.Tx, r *Rollout, state,
 	if r.Steps[r.Step].EndedAt == nil {
 		r.Steps[r.Step].EndedAt = &now
 	}
-	route := serve.Route{Champion: r.From}
+	d, err := s.serving.Get(ctx, r.Deployment)
+	if err != nil {
+		return err
+	}
+	route := r.without(d.Route)
 	kind, level, message := "rollout.aborted", "bad", fmt.Sprintf("v%d sent back, v%d answers everything: %s", r.To, r.From, reason)
 	if state == Promoted {
-		route.Champion = r.To
+		if route = route.Settled(r.To); r.Strategy == BlueGreen {
+			route.Standby = r.From
+		}
 		kind, level, message = "rollout.promoted", "good", fmt.Sprintf("v%d answers everything: %s", r.To, reason)
 	}
 	store := s.update

@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -300,4 +301,40 @@ func (r *Route) AllLabels() map[string]int {
 	set("standby", r.Standby)
 	maps.Copy(out, r.Labels)
 	return out
+}
+
+// String is the route in a line.
+func (r Route) String() string {
+	if r.Champion == 0 {
+		return "no version"
+	}
+	percent := func(share float64) string { return fmt.Sprintf("%g %%", math.Round(share*1e4)/100) }
+	left := 1 - r.CanaryShare
+	var parts []string
+	if r.Canary != 0 {
+		parts = append(parts, fmt.Sprintf("canary v%d %s", r.Canary, percent(r.CanaryShare)))
+	}
+	for _, v := range r.Variants {
+		if v.Version != r.Champion {
+			left -= v.Share
+			parts = append(parts, fmt.Sprintf("contender v%d %s", v.Version, percent(v.Share)))
+		}
+	}
+	parts = append([]string{fmt.Sprintf("v%d %s", r.Champion, percent(left))}, parts...)
+	for _, rule := range r.Rules {
+		parts = append(parts, fmt.Sprintf("%s=%s v%d", rule.Header, rule.Value, rule.Version))
+	}
+	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
+		parts = append(parts, fmt.Sprintf("%s is v%d", label, r.Labels[label]))
+	}
+	if r.Standby != 0 {
+		parts = append(parts, fmt.Sprintf("v%d stands by", r.Standby))
+	}
+	if r.Shadow != 0 {
+		parts = append(parts, fmt.Sprintf("v%d shadows %s", r.Shadow, percent(r.ShadowShare)))
+	}
+	if r.Paused {
+		parts = append(parts, "paused")
+	}
+	return strings.Join(parts, ", ")
 }

@@ -190,8 +190,8 @@ func (t *tally) stats() ShadowStats {
 	t.mu.Unlock()
 	s.ChampionP50MS, s.ChampionP99MS = took.quantile(0.5), took.quantile(0.99)
 	s.P50MS, s.P99MS = own.quantile(0.5), own.quantile(0.99)
-	if rho, lo, hi := evaluate.Spearman(champion, shadow); !math.IsNaN(rho) {
-		s.Rank, s.RankLo, s.RankHi = rho, lo, hi
+	if s.Rank, s.RankLo, s.RankHi = evaluate.Spearman(champion, shadow); math.IsNaN(s.Rank) {
+		s.Rank, s.RankLo, s.RankHi = 0, 0, 0 // one side answers a constant: there is no order to agree on
 	}
 	return s
 }
