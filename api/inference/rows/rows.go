@@ -1,62 +1,109 @@
-// Package rows is the plain dialect: rows as JSON objects beside the native API.
+// Package rows is the plain dialect: rows as JSON objects beside the native API, and as JSON lines, CSV, Arrow and Parquet.
 //
-// It owns the row form. It must never hold a rule: rows are validated, routed, answered and logged by serve.
+// It owns the row form and those tables. It must never hold a rule: rows are validated, routed, answered and logged by serve.
 package rows
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
+	"github.com/trimtab-ml/trimtab/api/inference/frame"
+	"github.com/trimtab-ml/trimtab/api/inference/scan"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
-// Register adds the door.
+// Register adds the door: beside the native API, and at the base path of every deployment.
 func Register(r *route.Router, s *serve.Service, opt codec.Options) {
 	limit := opt.Limit()
-	r.Handle(http.MethodPost, route.Prefix+"/deployments/{name}/predict",
-		route.Access{Action: "deployment.predict", Resource: "deployment/{name}", Audit: route.Infer, MaxBody: limit},
-		func(w http.ResponseWriter, req *http.Request) {
-			if err := predict(w, req, s, limit); err != nil {
-				r.Error(w, req, err)
-			}
-		})
+	for _, path := range []string{route.Prefix + "/deployments/{name}/predict", "/d/{name}/rows/predict"} {
+		r.Handle(http.MethodPost, path, route.Access{Action: "deployment.predict", Resource: "deployment/{name}", Audit: route.Infer, MaxBody: limit},
+			func(w http.ResponseWriter, req *http.Request) {
+				if err := predict(w, req, s, limit); err != nil {
+					r.Error(w, req, err)
+				}
+			})
+	}
 }
 
-// predict answers the row form.
+// predict answers rows in any of the formats.
 func predict(w http.ResponseWriter, req *http.Request, s *serve.Service, limit int64) error {
+	usual := sent(req.Header.Get("Content-Type"))
+	accept, err := asked(req.Header.Get("Accept"), usual)
+	if err != nil {
+		return err
+	}
 	x := codec.Get()
 	defer x.Release()
 	if err := x.Read(req, limit); err != nil {
 		return err
 	}
-	version, err := parse(x)
+	name := req.PathValue("name")
+	version := 0
+	if usual == asJSON {
+		version, err = parse(req.Context(), x, s, name)
+	} else {
+		version, err = readTable(req, x, s, name, usual, limit)
+	}
 	if err != nil {
 		return err
 	}
-	preds, err := s.Predict(req.Context(), req.PathValue("name"), version, &x.Batch)
+	x.Batch.Header = req.Header.Get
+	a, err := s.Infer(req.Context(), name, serve.Choice{Version: version}, &x.Batch)
 	if err != nil {
 		return err
 	}
-	write(x, preds)
-	x.Send(w, req)
+	if accept == asJSON {
+		write(x, a)
+		x.Send(w, req)
+		return nil
+	}
+	if err := writeTable(x, a, accept); err != nil {
+		return err
+	}
+	codec.Send(w, req, contentTypes[accept], x.Answer)
 	return nil
+}
+
+// readTable reads a body that is not the row form, and the query.
+func readTable(req *http.Request, x *codec.Exchange, s *serve.Service, name string, f format, limit int64) (version int, err error) {
+	var said serve.Batch
+	if version, err = options(req, &said); err != nil {
+		return 0, err
+	}
+	sig, _, err := s.Signature(req.Context(), name, version)
+	if err != nil {
+		return 0, err
+	}
+	if err := parseTable(x, sig, f, limit); err != nil {
+		return 0, err
+	}
+	b := &x.Batch
+	b.Explain, b.Request = said.Explain, said.Request
+	if len(b.At) == 0 {
+		b.At = said.At
+	}
+	return version, nil
 }
 
 // parse reads the row form:
 //
 //	{"rows": [{"carrier": "AA", "distance": 1096}], "keys": ["k1"], "at": "2013-04-01T10:00:00Z", "version": 3, "id": "request-1", "explain": true}
 //
-// All but rows may be left out. keys has one text per row, or null to have it derived. at is one time or one per row.
-func parse(x *codec.Exchange) (version int, err error) {
+// All but rows may be left out. keys has one text per row, or null to have it derived. at is one time or one per row. Values of a row are
+// single ones, but lists where the deployment takes tensors.
+func parse(ctx context.Context, x *codec.Exchange, of *serve.Service, deployment string) (version int, err error) {
 	x.Begin()
 	s := &x.Scan
 	rows := false
+	var tensors *frame.Frame // of rows with lists
 	for ok := s.Open('{'); ok; ok = s.More('{') {
 		switch name := s.Key(); name {
 		case "rows":
@@ -64,8 +111,15 @@ func parse(x *codec.Exchange) (version int, err error) {
 				s.Fail("it has rows twice")
 			}
 			rows = true
+			from := s.From(s.Offset())
+			lists := false
 			for ok := s.Open('['); ok; ok = s.More('[') {
-				row(x)
+				lists = row(x) || lists
+			}
+			if lists && s.Err == nil {
+				if tensors, err = listed(ctx, x, from, of, deployment); err != nil {
+					return 0, err
+				}
 			}
 		case "keys":
 			for ok := s.Open('['); ok; ok = s.More('[') {
@@ -103,97 +157,111 @@ func parse(x *codec.Exchange) (version int, err error) {
 	if !rows {
 		return 0, fault.New(fault.Invalid, "the request has no rows").WithHint(`send {"rows": [{"column": value}]}`)
 	}
+	if tensors != nil {
+		return version, tensors.Finish()
+	}
 	x.Rows()
 	return version, nil
 }
 
-// row reads one object of cells.
-func row(x *codec.Exchange) {
+// row reads one object of cells, and reports whether one was a list or an object.
+func row(x *codec.Exchange) (lists bool) {
 	s := &x.Scan
 	for ok := s.Open('{'); ok; ok = s.More('{') {
 		name := s.Key()
-		x.Field(name, codec.Cell(s))
+		c := codec.Cell(s)
+		lists = lists || c.Type == serve.OtherCell
+		x.Field(name, c)
 	}
 	x.EndRow()
+	return lists
+}
+
+// listed reads rows with lists again, when the version takes tensors; nil when it does not.
+func listed(ctx context.Context, x *codec.Exchange, from scan.Scanner, of *serve.Service, name string) (*frame.Frame, error) {
+	sig, _, err := of.Signature(ctx, name, 0)
+	if err != nil || sig.Task != registry.TaskTensors {
+		return nil, err
+	}
+	after := x.Scan
+	x.Scan = from
+	f := frame.New(x, sig)
+	f.Instances()
+	if x.Scan.Err == nil {
+		x.Scan = after
+	}
+	return f, x.Scan.Err
 }
 
 // write answers the row form.
-func write(x *codec.Exchange, preds []serve.Prediction) {
+func write(x *codec.Exchange, a *serve.Answer) {
 	b := append(x.Answer[:0], `{"predictions":[`...)
-	for i := range preds {
-		p := &preds[i]
+	for i := range a.Predictions {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, `{"id":"`...)
-		b = append(b, p.ID...)
-		b = append(b, `","version":`...)
-		b = strconv.AppendInt(b, int64(p.Version), 10)
-		b = append(b, `,"arm":"`...)
-		b = append(b, p.Arm.String()...)
-		b = append(b, '"')
-		if p.Key != p.ID {
-			b = append(b, `,"key":`...)
-			b = codec.AppendText(b, p.Key)
-		}
-		b = append(b, `,"at":"`...)
-		b = codec.AppendTime(b, p.At)
-		if p.Signature.Task == string(learn.Multiclass) {
-			b = append(b, `","scores":[`...)
-			for k, v := range p.Scores {
-				if k > 0 {
-					b = append(b, ',')
-				}
-				b = codec.AppendNumber(b, v)
-			}
-			b = append(b, ']')
-		} else {
-			b = append(b, `","score":`...)
-			b = codec.AppendNumber(b, p.Scores[0])
-		}
-		if p.Signature.Task != string(learn.Regression) {
-			b = append(b, `,"label":`...)
-			b = codec.AppendText(b, p.Label)
-		}
-		if p.Missing|p.Unseen|p.OutOfRange != 0 {
-			b = append(b, `,"flags":{`...)
-			b = appendFlags(b, "missing", p.Missing, p.Signature)
-			b = appendFlags(b, "unseen", p.Unseen, p.Signature)
-			b = appendFlags(b, "out_of_range", p.OutOfRange, p.Signature)
-			b[len(b)-1] = '}' // in place of the last comma
-		}
-		if p.Explanation != nil {
-			b = appendExplanation(b, p.Explanation)
-		}
-		b = append(b, '}')
+		b = appendPrediction(b, a, i)
 	}
 	x.Answer = append(b, "]}\n"...)
 }
 
-// appendExplanation writes the member of a prediction that says why: lists have one number per output.
-func appendExplanation(b []byte, e *serve.Explanation) []byte {
-	b = codec.AppendText(append(b, `,"explanation":{"unit":`...), e.Unit)
-	b = appendNumbers(append(b, `,"expected":`...), e.Expected)
-	b = appendNumbers(append(b, `,"margin":`...), e.Margin)
-	b = append(b, `,"contributions":{`...)
-	for j, name := range e.Features {
-		if j > 0 {
-			b = append(b, ',')
-		}
-		b = appendNumbers(append(codec.AppendText(b, name), ':'), e.Contributions[j])
+// appendPrediction writes what a row is answered.
+func appendPrediction(b []byte, a *serve.Answer, i int) []byte {
+	p := &a.Predictions[i]
+	b = append(b, `{"id":"`...)
+	b = append(b, p.ID...)
+	b = append(b, `","version":`...)
+	b = strconv.AppendInt(b, int64(p.Version), 10)
+	b = append(b, `,"arm":"`...)
+	b = append(b, p.Arm.String()...)
+	b = append(b, '"')
+	if p.Key != p.ID {
+		b = append(b, `,"key":`...)
+		b = codec.AppendText(b, p.Key)
 	}
-	return append(b, "}}"...)
+	b = append(b, `,"at":"`...)
+	b = append(codec.AppendTime(b, p.At), '"')
+	if a.Outputs != nil {
+		return append(appendOutputs(b, a, i), '}')
+	}
+	if p.Signature.Task == string(learn.Multiclass) {
+		b = frame.AppendNumbers(append(b, `,"scores":`...), p.Scores)
+	} else {
+		b = append(b, `,"score":`...)
+		b = codec.AppendNumber(b, p.Scores[0])
+	}
+	if p.Signature.Task != string(learn.Regression) {
+		b = append(b, `,"label":`...)
+		b = codec.AppendText(b, p.Label)
+	}
+	if p.Missing|p.Unseen|p.OutOfRange != 0 {
+		b = append(b, `,"flags":{`...)
+		b = appendFlags(b, "missing", p.Missing, p.Signature)
+		b = appendFlags(b, "unseen", p.Unseen, p.Signature)
+		b = appendFlags(b, "out_of_range", p.OutOfRange, p.Signature)
+		b[len(b)-1] = '}' // in place of the last comma
+	}
+	if p.Explanation != nil {
+		b = frame.AppendExplanation(append(b, `,"explanation":`...), p.Explanation)
+	}
+	return append(b, '}')
 }
 
-func appendNumbers(b []byte, v []float64) []byte {
-	b = append(b, '[')
-	for i, f := range v {
-		if i > 0 {
+// appendOutputs writes the member of a prediction that has a row of every tensor; of a tensor without rows the whole.
+func appendOutputs(b []byte, a *serve.Answer, i int) []byte {
+	b = append(b, `,"outputs":{`...)
+	for k, t := range a.Outputs {
+		if k > 0 {
 			b = append(b, ',')
 		}
-		b = codec.AppendNumber(b, f)
+		b = append(codec.AppendText(b, t.Name), ':')
+		if len(t.Shape) > 0 && t.Rows() == len(a.Predictions) {
+			row := t.Slice(i, i+1)
+			t.Tensor = &tensor.Tensor{Shape: row.Shape[1:], Data: row.Data}
+		}
+		b = frame.Writer{}.Tensor(b, t)
 	}
-	return append(b, ']')
+	return append(b, '}')
 }
 
 func appendFlags(b []byte, name string, bits uint64, sig *registry.Signature) []byte {
