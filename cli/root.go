@@ -33,6 +33,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newDeploymentsCommand,
 	newPredictCommand,
 	newLearnCommand,
+	newRuntimeCommand,
 	newMonitorsCommand,
 	newAlertsCommand,
 	newJobsCommand,

@@ -31,7 +31,7 @@ type interpreter struct {
 
 // whereabouts has a Python tell where it and its packages are.
 const whereabouts = `import json, os, sys
-print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "folders": sorted({os.path.realpath(p) for p in
+print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "folders": sorted({os.path.realpath(p) for p in
     [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable)), *sys.path] if p and os.path.exists(p)})}))
 `
 
@@ -49,7 +49,7 @@ func (m *Manager) python(ctx context.Context, path string) (*interpreter, error)
 	}
 	var out bytes.Buffer
 	log := exec.NewLog(8 << 10)
-	result, err := exec.Run(ctx, exec.Command{Argv: []string{file, "-I", "-c", whereabouts}, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: &out, Log: log, Timeout: askTime, Grace: time.Second})
+	result, err := exec.Run(ctx, exec.Command{Argv: []string{file, "-I", "-c", whereabouts}, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, Stdout: &out, Log: log, Timeout: askTime, Grace: time.Second})
 	if err != nil {
 		return nil, err
 	}
@@ -57,23 +57,24 @@ func (m *Manager) python(ctx context.Context, path string) (*interpreter, error)
 		return nil, ctx.Err()
 	}
 	var told struct {
-		Version string
-		Folders []string
+		Version    string
+		Executable string // behind a shim, as pyenv has them, another one than was named
+		Folders    []string
 	}
-	if result.Code != 0 || json.Unmarshal(out.Bytes(), &told) != nil {
+	if result.Code != 0 || json.Unmarshal(out.Bytes(), &told) != nil || !filepath.IsAbs(told.Executable) {
 		return nil, fault.New(fault.Unavailable, "%s does not answer as a Python does: %s", file, log.Last(3))
 	}
 	var major, minor int
 	if n, _ := fmt.Sscanf(told.Version, "%d.%d", &major, &minor); n != 2 || major != 3 || minor < 10 {
 		return nil, fault.New(fault.Unavailable, "%s is Python %s; workers need 3.10 or newer", file, told.Version)
 	}
-	in := &interpreter{language: "python", argv: []string{file, "-I", "-u"}, version: told.Version}
+	in := &interpreter{language: "python", argv: []string{told.Executable, "-I", "-u"}, version: told.Version}
 	for _, folder := range told.Folders {
 		if folder != "/" {
 			in.folders = append(in.folders, folder)
 		}
 	}
-	in.folders = append(in.folders, links(file)...)
+	in.folders = append(in.folders, links(told.Executable)...)
 	m.mu.Lock()
 	m.interpreters[path] = in
 	m.mu.Unlock()

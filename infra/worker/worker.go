@@ -112,6 +112,7 @@ type Options struct {
 	Python  string // default interpreter; "" = python3 in PATH
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil = none
+	Guest   bool                  // another one may have the folder: its temporary files are left alone, and no pool is opened
 }
 
 // Manager opens pools. It is safe for concurrent use.
@@ -136,10 +137,15 @@ func NewManager(o Options) (*Manager, error) {
 		return nil, err
 	}
 	o.Dir = dir
-	if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
-		return nil, fmt.Errorf("clear the temporary files of workers: %w", err)
+	if !o.Guest {
+		if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
+			return nil, fmt.Errorf("clear the temporary files of workers: %w", err)
+		}
 	}
 	for _, sub := range []string{"tmp", "log", "env", "bin"} {
+		if o.Guest {
+			break
+		}
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("make the folder of workers: %w", err)
 		}
