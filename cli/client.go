@@ -41,7 +41,7 @@ func Path(parts ...string) string {
 	return strings.Join(escaped, "/")
 }
 
-func newClient(io *term.IO, address, token string) (*Client, error) {
+func newClient(io *term.IO, address, token, certificate string) (*Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
@@ -59,6 +59,11 @@ func newClient(io *term.IO, address, token string) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
+	if u.Scheme == "https" {
+		if transport.TLSClientConfig, err = clientTLS(certificate); err != nil {
+			return nil, err
+		}
+	}
 	return &Client{base: u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/"), token: strings.TrimSpace(token),
 		actor: actor, io: io, http: &http.Client{Transport: transport}}, nil
 }

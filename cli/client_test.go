@@ -180,7 +180,7 @@ func TestClientErrorsAreFaults(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	client, err := newClient(term.Plain(nil, nil, nil), server.URL, "")
+	client, err := newClient(term.Plain(nil, nil, nil), server.URL, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

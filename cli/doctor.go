@@ -138,7 +138,7 @@ func checkServer(ctx context.Context, dir string) diagnosis {
 	if err != nil {
 		return bad("delete "+filepath.Join(dir, server.InfoFile), "%v", err)
 	}
-	client, err := newClient(term.Plain(nil, nil, nil), info.URL, "")
+	client, err := newClient(term.Plain(nil, nil, nil), info.URL, "", info.Certificate)
 	if err != nil {
 		return bad("delete "+filepath.Join(dir, server.InfoFile), "%v", err)
 	}

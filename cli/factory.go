@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,7 +86,7 @@ func (f *Factory) connect(ctx context.Context) (*Client, error) {
 		address = os.Getenv("TRIMTAB_SERVER")
 	}
 	if address != "" {
-		return newClient(f.IO, address, os.Getenv("TRIMTAB_TOKEN"))
+		return newClient(f.IO, address, os.Getenv("TRIMTAB_TOKEN"), "")
 	}
 	dir, err := f.StateDirectory()
 	if err != nil {
@@ -126,13 +127,16 @@ func (f *Factory) live(ctx context.Context, dir string) (*Client, error) {
 			token = string(b)
 		}
 	}
-	client, err := newClient(f.IO, info.URL, token)
+	client, err := newClient(f.IO, info.URL, token, info.Certificate)
 	if err != nil {
 		return nil, err
 	}
 	ask, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := client.Do(ask, "GET", "/health", nil, nil, io.Discard); err != nil {
+		if strings.HasPrefix(info.URL, "https://") && server.Holder(dir) != "" && ctx.Err() == nil {
+			return nil, err // it is there, and one of the two does not accept the other's certificate
+		}
 		return nil, ctx.Err() // the file was left behind by a server that was killed
 	}
 	return client, nil
@@ -145,7 +149,7 @@ func (f *Factory) inProcess(ctx context.Context, dir string) (*Client, error) {
 		return nil, err
 	}
 	f.local = s
-	client, err := newClient(f.IO, s.URL(), "")
+	client, err := newClient(f.IO, s.URL(), "", "")
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/trimtab-ml/trimtab/cli/term"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/server"
+	"github.com/trimtab-ml/trimtab/server/port"
 )
 
 // drainTime is how long requests and jobs may take to end after the signal to stop.
@@ -25,6 +26,7 @@ const catalogVariable = "TRIMTAB_CATALOG"
 func newServerCommand(f *Factory) *cobra.Command {
 	var listen, catalog, logFormat, logLevel string
 	var hosts, webhooks []string
+	var certificate port.Files
 	var modelMemory int64
 	cmd := &cobra.Command{
 		Use:   "server",
@@ -34,6 +36,7 @@ func newServerCommand(f *Factory) *cobra.Command {
 		Example: "  trimtab server\n" +
 			"  trimtab server --dir /var/lib/trimtab --listen 0.0.0.0:7070\n" +
 			"  trimtab server --listen 127.0.0.1:0 --log-format json\n" +
+			"  trimtab server --listen 0.0.0.0:7443 --tls-cert server.crt --tls-key server.key\n" +
 			"  TRIMTAB_CATALOG=postgres://trimtab:secret@db.example/trimtab trimtab server",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +59,9 @@ func newServerCommand(f *Factory) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", server.DefaultListen, "host:port to listen on; port 0 takes a free one")
 	flags.StringVar(&catalog, "catalog", "", "postgres:// URL that keeps the catalog (default: "+catalogVariable+", or a file in the state directory)")
+	flags.StringVar(&certificate.Cert, "tls-cert", "", "file with the certificate to speak TLS with, in PEM, read again when it changes")
+	flags.StringVar(&certificate.Key, "tls-key", "", "file with its private key")
+	flags.StringVar(&certificate.ClientCA, "tls-client-ca", "", "file with the certificates that sign those of clients, which every client then needs (mTLS)")
 	flags.StringSliceVar(&hosts, "host", nil, "further Host names that a loopback server answers to, for a proxy in front of it")
 	flags.StringSliceVar(&webhooks, "webhook-allow", nil, "what webhooks may call although it is not public or not encrypted: host[:port], address[:port] or prefix like 10.0.0.0/8")
 	flags.Int64Var(&modelMemory, "model-memory", 0, "MiB that loaded models may hold together; those asked longest ago make room (default: no bound)")

@@ -15,13 +15,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/internal/fault"
+	"github.com/trimtab-ml/trimtab/server/port"
 )
 
 // DefaultListen is where a server listens when it is told nothing.
@@ -35,12 +35,13 @@ const undoTime = 10 * time.Second
 
 // Config says what to run. Dir is required.
 type Config struct {
-	Dir      string   // state directory; made when missing
-	Catalog  string   // postgres:// URL of the catalog; "" = where it was, or a file in Dir
-	Listen   string   // host:port; "" = DefaultListen; port 0 = any free one
-	Token    string   // overrides the token of the directory
-	Hosts    []string // further Host names that a loopback listener answers to
-	Webhooks []string // what webhooks may call although it is not public: host[:port], address[:port] or prefix
+	Dir      string     // state directory; made when missing
+	Catalog  string     // postgres:// URL of the catalog; "" = where it was, or a file in Dir
+	Listen   string     // host:port; "" = DefaultListen; port 0 = any free one
+	Token    string     // overrides the token of the directory
+	TLS      port.Files // certificate and key; none = the server speaks no TLS
+	Hosts    []string   // further Host names that a loopback listener answers to
+	Webhooks []string   // what webhooks may call although it is not public: host[:port], address[:port] or prefix
 	// ModelMemory bounds the bytes that loaded models hold together: those asked longest ago make room for others. 0 = no bound.
 	ModelMemory int64
 	Version     string       // of the program
@@ -55,10 +56,11 @@ type Config struct {
 
 // Info is what a live server tells about itself in InfoFile.
 type Info struct {
-	URL       string    `json:"url"`
-	PID       int       `json:"pid"`
-	Version   string    `json:"version"`
-	StartedAt time.Time `json:"started_at"`
+	URL         string    `json:"url"`
+	PID         int       `json:"pid"`
+	Version     string    `json:"version"`
+	StartedAt   time.Time `json:"started_at"`
+	Certificate string    `json:"certificate,omitempty"` // file of the certificate that it shows, when the URL is https
 }
 
 // Server is one program on one state directory. Start and Stop may each be called more than once.
@@ -69,6 +71,7 @@ type Server struct {
 	mu      sync.Mutex
 	state   int
 	lock    *os.File
+	port    *port.Port
 	http    *http.Server
 	serving sync.WaitGroup
 	program *program
@@ -123,23 +126,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, s.stop(last))
 		}
 	}()
-	listener, err := net.Listen("tcp", s.cfg.Listen)
+	listener, err := s.listen()
 	if err != nil {
-		return fault.Wrap(err, fault.Conflict, "listen on %s", s.cfg.Listen).
-			WithHint("choose another address with --listen, for example --listen 127.0.0.1:0 for any free port")
+		return err
 	}
-	s.url = "http://" + reachable(listener.Addr())
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
-	s.serving.Go(func() {
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve: %w", err)
-		}
-	})
 	secret := s.cfg.Token
 	if secret == "" {
 		if secret, err = token(dir); err != nil {
-			_ = listener.Close()
 			return err
 		}
 	}
@@ -153,6 +146,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	var handler http.Handler = s.program.router
 	s.handler.Store(&handler)
+	s.serving.Go(func() {
+		if err := s.program.grpc.Serve(s.port.GRPC()); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.fail("serve gRPC", err)
+		}
+	})
 	if !s.cfg.Embedded {
 		if err := s.writeInfo(); err != nil {
 			return err
@@ -163,28 +161,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// reachable is the address by which this machine reaches a listener: one on every address is reached by loopback.
-func reachable(addr net.Addr) string {
-	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
-	}
-	return addr.String()
-}
-
-// serve hands requests to the program once there is one.
-func (s *Server) serve(w http.ResponseWriter, req *http.Request) {
-	if h := s.handler.Load(); h != nil {
-		(*h).ServeHTTP(w, req)
-		return
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", "1")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	fmt.Fprintln(w, `{"title":"Service Unavailable","status":503,"code":"unavailable","detail":"the server is starting"}`)
-}
-
 func (s *Server) writeInfo() error {
-	b, err := json.Marshal(Info{URL: s.url, PID: os.Getpid(), Version: s.cfg.Version, StartedAt: time.Now().UTC()})
+	b, err := json.Marshal(Info{URL: s.url, PID: os.Getpid(), Version: s.cfg.Version, StartedAt: time.Now().UTC(), Certificate: s.cfg.TLS.Cert})
 	if err != nil {
 		return err
 	}
@@ -248,10 +226,7 @@ func (s *Server) stop(ctx context.Context) error {
 		s.program.router.Drain()
 	}
 	if s.http != nil {
-		if err := s.http.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("drain requests: %w", err), s.http.Close())
-		}
-		s.serving.Wait()
+		errs = append(errs, s.drain(ctx))
 	}
 	if s.program != nil {
 		errs = append(errs, s.program.stop(ctx))

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trimtab-ml/trimtab/api/inference"
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
+	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor"
 	"github.com/trimtab-ml/trimtab/api/mlflow"
 	"github.com/trimtab-ml/trimtab/api/native"
 	"github.com/trimtab-ml/trimtab/api/route"
@@ -40,6 +42,7 @@ import (
 // program is everything that runs behind the listener.
 type program struct {
 	router *route.Router
+	grpc   *grpcdoor.Door
 	closer []closer // in order of start; stopped in reverse
 	starts []func(context.Context) error
 }
@@ -229,6 +232,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterMonitors(p.router, watch)
 	native.RegisterWeb(p.router)
 	inference.Register(p.router, serving, inference.Options{Version: cfg.Version, Log: cfg.Log, Champion: rollouts.Rollback})
+	p.grpc = grpcdoor.Register(p.router, serving, codec.Options{Version: cfg.Version, Log: cfg.Log})
 	mlflow.Register(p.router, mlflow.Services{Track: runs, Registry: models, Webhooks: hooks})
 	native.DescribePlain(p.router)
 
