@@ -94,12 +94,12 @@ func (m *Manager) build(ctx context.Context, e Env, kind, base, folder string) e
 		base = e.Python
 	}
 	if kind == "uv.lock" {
-		return m.run(ctx, folder, uv, "sync", "--frozen", "--no-progress", "--no-dev", "--no-install-project", "--python", base, "--project", filepath.Dir(e.Requirements))
+		return m.run(ctx, folder, uv, "sync", "--frozen", "--no-progress", "--compile-bytecode", "--no-dev", "--no-install-project", "--python", base, "--project", filepath.Dir(e.Requirements))
 	}
 	if err := m.run(ctx, "", uv, "venv", "--quiet", "--python", base, folder); err != nil {
 		return err
 	}
-	return m.run(ctx, "", uv, "pip", "install", "--quiet", "--no-progress", "--python", python, "-r", e.Requirements)
+	return m.run(ctx, "", uv, "pip", "install", "--quiet", "--no-progress", "--compile-bytecode", "--python", python, "-r", e.Requirements)
 }
 
 // run runs an installer. What it says when it fails is what the user has to know.
