@@ -145,7 +145,11 @@ m = M().eval()
 torch.jit.script(m).save(sys.argv[1])
 print(*m(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2.0]))[0][0].tolist())
 `
-	result, err := osexec.Command(python, "-c", text, filepath.Join(dir, "model.pt")).Output()
+	script := filepath.Join(dir, "make.py") // torch reads the source
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result, err := osexec.Command(python, script, filepath.Join(dir, "model.pt")).Output()
 	if err != nil {
 		t.Fatalf("%v: is python3-torch installed?", err)
 	}

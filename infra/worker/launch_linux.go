@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -219,7 +220,11 @@ func (l *launch) landlock() (version int, files, tcp error) {
 		}
 		return nil
 	}
-	for _, path := range append(machineFiles, l.ReadOnly...) {
+	read := append(slices.Clone(machineFiles), l.ReadOnly...)
+	if l.Network {
+		read = append(read, networkFiles...)
+	}
+	for _, path := range read {
 		if err := allow(path, fsRead); err != nil {
 			return version, err, err
 		}
@@ -243,9 +248,12 @@ func (l *launch) landlock() (version int, files, tcp error) {
 // machineFiles is what programs read to learn about the machine they run on; none of it is a secret.
 var machineFiles = []string{
 	"/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone", "/etc/mime.types",
-	"/etc/os-release", "/etc/debian_version", "/etc/R", "/etc/alternatives", "/etc/fonts", "/dev/urandom", "/dev/random", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version",
+	"/etc/os-release", "/etc/debian_version", "/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/R", "/etc/alternatives", "/etc/fonts", "/dev/urandom", "/dev/random", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version",
 	"/proc/filesystems", "/proc/loadavg", "/proc/uptime", "/proc/sys/vm", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/cap_last_cap", "/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",
 }
+
+// networkFiles tell programs how to find others.
+var networkFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols", "/etc/pki", "/etc/ca-certificates", "/run/systemd/resolve"}
 
 // deniedCalls are of no use to a model and have been the way out of many a sandbox.
 var deniedCalls = []uint32{
