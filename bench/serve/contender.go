@@ -62,7 +62,7 @@ func rate(r round) float64 { return r.rate }
 // load sends n requests over the connections: as fast as answers come, or, with a pace, so many per second whatever the answers do;
 // then a latency counts from when the request was due.
 func (c *contender) load(ctx context.Context, n, connections int, pace float64, body func(i int) []byte) (round, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}, Timeout: time.Minute}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	before, err := cpuOf(c.pid)
 	if err != nil {

@@ -299,6 +299,36 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// TestAKeyThatIsAnID: a row without a key is found by its id as a key, together with the rows whose callers use that id as theirs.
+func TestAKeyThatIsAnID(t *testing.T) {
+	for _, when := range []string{"at once", "after a restart", "after compaction"} {
+		w := newWorld(t)
+		first := prediction("", day)
+		again := prediction(first.ID, day.Add(time.Hour))
+		w.record(first)
+		w.record(again, prediction("", day))
+		switch when {
+		case "after a restart":
+			w.restart()
+		case "after compaction":
+			must(t, w.service.Compact(t.Context(), "flights", day.AddDate(0, 0, 2)))
+			w.restart()
+		}
+		if a := w.add(feedback.Outcome{Key: first.ID, KnownAt: day.AddDate(0, 0, 1), Values: delay(20)}); a[0].Predictions != 2 {
+			t.Errorf("%s: %+v", when, a)
+		}
+		known := 0
+		for _, r := range w.rows() {
+			if r.HasLabel {
+				known++
+			}
+		}
+		if known != 2 {
+			t.Errorf("%s: %s", when, state(w.rows()))
+		}
+	}
+}
+
 func TestCoverageCountsWhatIsKnown(t *testing.T) {
 	w := newWorld(t)
 	w.record(prediction("a", day), prediction("b", day), prediction("c", day), prediction("d", day.AddDate(0, 0, 1)))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"hash/maphash"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/zeebo/blake3"
@@ -39,6 +40,7 @@ type entry struct {
 	schema   uint16
 	arm      serve.Arm
 	state    uint8
+	own      bool // its key is its id: byID finds it, byKey does not
 }
 
 // truth is an outcome that may yet meet a prediction: by key for ever, by id until it has met its own.
@@ -127,10 +129,12 @@ func (x *index) add(e entry) int32 {
 		x.byID[half] = i
 	}
 	e.same = -1
-	if last, ok := x.byKey[e.key]; ok {
-		e.same = last
+	if !e.own {
+		if last, ok := x.byKey[e.key]; ok {
+			e.same = last
+		}
+		x.byKey[e.key] = i
 	}
-	x.byKey[e.key] = i
 	c := &x.chunks[len(x.chunks)-1]
 	c.entries = append(c.entries, e)
 	c.min, c.max = min(c.min, e.at), max(c.max, e.at)
@@ -146,8 +150,19 @@ func (t *truth) meets(at int64) bool {
 	return at <= t.known
 }
 
-// matches gives the predictions of a key that a truth is about, in the order of arrival.
-func (x *index) matches(key uint64, t *truth) []int32 {
+// ownKey gives the prediction whose key is its id, or -1.
+func (x *index) ownKey(text string) int32 {
+	if !id.Valid(text) {
+		return -1
+	}
+	if i := x.find(idBytes(text)); i >= 0 && x.entry(i).own {
+		return i
+	}
+	return -1
+}
+
+// matches gives the predictions of a key, by its hash and its text, that a truth is about, in the order of arrival.
+func (x *index) matches(key uint64, text string, t *truth) []int32 {
 	var out []int32
 	i, ok := x.byKey[key]
 	for ok && i >= 0 {
@@ -157,15 +172,20 @@ func (x *index) matches(key uint64, t *truth) []int32 {
 		}
 		i = e.same
 	}
-	for a, b := 0, len(out)-1; a < b; a, b = a+1, b-1 {
-		out[a], out[b] = out[b], out[a]
+	slices.Reverse(out)
+	if own := x.ownKey(text); own >= 0 && t.meets(x.entry(own).at) {
+		at, _ := slices.BinarySearch(out, own)
+		out = slices.Insert(out, at, own)
 	}
 	return out
 }
 
 // newest is the greatest time of a key's predictions, or anyTime when it has none.
-func (x *index) newest(key uint64) int64 {
+func (x *index) newest(key uint64, text string) int64 {
 	at := int64(anyTime)
+	if own := x.ownKey(text); own >= 0 {
+		at = x.entry(own).at
+	}
 	for i, ok := x.byKey[key]; ok && i >= 0; {
 		e := x.entry(i)
 		at = max(at, e.at)

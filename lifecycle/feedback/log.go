@@ -85,7 +85,7 @@ func (l *deploymentLog) schemaOf(sig *registry.Signature) (*signed, error) {
 // entryOf is what memory holds of p. Its position is set when it is known.
 func (l *deploymentLog) entryOf(p *serve.Prediction, schema uint16) entry {
 	e := entry{id: idBytes(p.ID), key: l.ix.hash(p.Key), at: p.At, label: math.NaN(), score: math.NaN(), champion: math.NaN(),
-		version: uint32(p.Version), schema: schema, arm: p.Arm}
+		version: uint32(p.Version), schema: schema, arm: p.Arm, own: p.Key == p.ID}
 	if len(p.Scores) > 0 {
 		e.score = p.Scores[0]
 	}
@@ -171,7 +171,7 @@ func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 		if !o.At.IsZero() {
 			j.truth.at = o.At.UnixMicro()
 		}
-		j.targets = l.ix.matches(j.byKey, &j.truth)
+		j.targets = l.ix.matches(j.byKey, o.Key, &j.truth)
 		before := l.ix.lastByKey(j.byKey, &j.truth)
 		repeated = before >= 0 && l.saidBefore(before, o)
 	}
@@ -181,7 +181,7 @@ func (l *deploymentLog) judge(o *Outcome) (j judgement) {
 		switch {
 		case repeated:
 			j.answer = Answer{Status: Duplicate, Why: "no such prediction yet; this was received before"}
-		case o.PredictionID == "" && o.At.IsZero() && l.ix.newest(j.byKey) != anyTime:
+		case o.PredictionID == "" && o.At.IsZero() && l.ix.newest(j.byKey, o.Key) != anyTime:
 			j.answer.Why = "the predictions of this key are for times after known_at"
 		}
 		return j
@@ -290,7 +290,7 @@ func (l *deploymentLog) clean(o *Outcome, now time.Time) error {
 		if o.PredictionID == "" && o.At.IsZero() {
 			// Clocks differ a little: what the caller says now is about everything this key has been answered so far.
 			l.mu.RLock()
-			if at := l.ix.newest(l.ix.hash(o.Key)); at > now.UnixMicro() {
+			if at := l.ix.newest(l.ix.hash(o.Key), o.Key); at > now.UnixMicro() {
 				o.KnownAt = time.UnixMicro(at).UTC()
 			}
 			l.mu.RUnlock()
