@@ -28,7 +28,7 @@ RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/se
 ON_POSTGRES := ./api/inference ./api/native ./lifecycle/data ./lifecycle/feedback ./lifecycle/monitor ./lifecycle/serve ./server
 SOAK_ROUNDS ?= 20
 
-.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients oracle
+.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients clients oracle
 
 build: ui
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
@@ -57,7 +57,7 @@ vet:
 	$(GO) vet ./...
 	$(GO) test ./test/house
 
-test-go: python mlflow-clients postgres
+test-go: python mlflow-clients clients postgres
 	TRIMTAB_POSTGRES=required TRIMTAB_PYTHON=$(VENV)/bin/python $(GO) test -timeout 20m ./...
 	TRIMTAB_POSTGRES=required TRIMTAB_TEST_CATALOG=postgres $(GO) test -timeout 20m $(ON_POSTGRES)
 
@@ -82,6 +82,14 @@ $(VENV)/installed: $(REQUIREMENTS)
 mlflow-clients: $(MLFLOW_CLIENTS)
 
 $(CACHE)/mlflow/%/installed: test/mlflow/requirements-%.lock | $(VENV)/installed
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv pip sync --quiet --require-hashes --link-mode hardlink --python $(@D)/bin/python $<
+	@touch $@
+
+# Clients of the model server other than MLflow's.
+clients: $(CACHE)/clients/installed
+
+$(CACHE)/clients/installed: test/clients/requirements.lock | $(VENV)/installed
 	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(@D)
 	UV_CACHE_DIR=$(CACHE)/uv $(VENV)/bin/uv pip sync --quiet --require-hashes --link-mode hardlink --python $(@D)/bin/python $<
 	@touch $@

@@ -114,15 +114,17 @@ func readAll(b []byte, r io.Reader, size, limit int64) ([]byte, error) {
 		if err == nil && int64(len(b)) <= limit {
 			continue
 		}
-		var over *http.MaxBytesError
 		switch {
-		case int64(len(b)) > limit, errors.As(err, &over):
+		case int64(len(b)) > limit:
 			return b, tooLarge(limit)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return b, nil
-		default:
-			return b, fault.Wrap(err, fault.Invalid, "the request ended early")
 		}
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return b, tooLarge(limit)
+		}
+		return b, fault.Wrap(err, fault.Invalid, "the request ended early")
 	}
 }
 

@@ -140,96 +140,121 @@ func Outputs(a *serve.Answer, wanted []string) ([]tensor.Named, error) {
 			}
 		}
 	}
-	out := make([]tensor.Named, 0, 8)
+	f := &frame{}
+	f.named = f.first[:0]
 	if len(wanted) == 0 {
 		switch {
 		case a.Outputs != nil:
 			return a.Outputs, nil
 		case a.Signature.Task == string(learn.Regression):
-			out = append(out, output(a, Variable))
+			f.add(a, Variable)
 		default:
-			out = append(out, output(a, Probabilities), output(a, Label))
+			f.add(a, Probabilities)
+			f.add(a, Label)
 		}
-		out = append(out, output(a, PredictionID), output(a, Version))
+		f.add(a, PredictionID)
+		f.add(a, Version)
 	}
 	for _, name := range wanted {
-		t := output(a, name)
-		if t.Tensor == nil {
+		if !f.add(a, name) {
 			return nil, fault.New(fault.Invalid, "there is no output %q", Clip(name))
 		}
-		out = append(out, t)
 	}
 	if why != nil {
 		for _, name := range [...]string{Expected, Contributions, ContributionFeatures} {
 			if !slices.Contains(wanted, name) {
-				out = append(out, output(a, name))
+				f.add(a, name)
 			}
 		}
 	}
-	return out, nil
+	return f.named, nil
 }
 
-// output makes one tensor of an answer; its Tensor is nil when there is none of the name.
-func output(a *serve.Answer, name string) tensor.Named {
+// frame is the memory of the tensors of an answer: the usual few come with one allocation.
+type frame struct {
+	named   []tensor.Named
+	first   [8]tensor.Named
+	tensors [8]tensor.Tensor
+	shapes  [16]int
+	used    int // of shapes
+}
+
+// put adds a tensor.
+func (f *frame) put(name string, data any, shape ...int) {
+	t := &tensor.Tensor{}
+	if i := len(f.named); i < len(f.tensors) {
+		t = &f.tensors[i]
+	}
+	if end := f.used + len(shape); end <= len(f.shapes) {
+		t.Shape = f.shapes[f.used:end:end]
+		f.used = end
+	} else {
+		t.Shape = make([]int, len(shape))
+	}
+	copy(t.Shape, shape)
+	t.Data = data
+	f.named = append(f.named, tensor.Named{Name: name, Tensor: t})
+}
+
+// add makes one tensor of an answer; it is false when there is none of the name.
+func (f *frame) add(a *serve.Answer, name string) bool {
 	preds, n := a.Predictions, len(a.Predictions)
 	for _, t := range a.Outputs {
 		if t.Name == name {
-			return t
+			f.named = append(f.named, t)
+			return true
 		}
 	}
-	var t *tensor.Tensor
 	switch name {
-	case PredictionID:
-		t = texts(preds, func(p *serve.Prediction) string { return p.ID })
-	case Arm:
-		t = texts(preds, func(p *serve.Prediction) string { return p.Arm.String() })
+	case PredictionID, Arm, Label:
+		d := make([]string, n)
+		for i := range preds {
+			switch name {
+			case PredictionID:
+				d[i] = preds[i].ID
+			case Arm:
+				d[i] = preds[i].Arm.String()
+			default:
+				d[i] = preds[i].Label
+			}
+		}
+		f.put(name, d, n)
 	case Version:
 		d := make([]int64, n)
 		for i := range preds {
 			d[i] = int64(preds[i].Version)
 		}
-		t = tensor.New(d, n)
-	case Label:
-		t = texts(preds, func(p *serve.Prediction) string { return p.Label })
+		f.put(name, d, n)
 	case Probabilities, Variable:
-		t = scores(a.Signature, preds)
-	case Expected, Contributions, ContributionFeatures:
-		if n > 0 && preds[0].Explanation != nil {
-			t = explained(preds, name)
+		if a.Signature.Task == string(learn.Binary) { // its two columns
+			d := make([]float64, 2*n)
+			for i := range preds {
+				d[2*i], d[2*i+1] = 1-preds[i].Scores[0], preds[i].Scores[0]
+			}
+			f.put(name, d, n, 2)
+			break
 		}
-	}
-	return tensor.Named{Name: name, Tensor: t}
-}
-
-func texts(preds []serve.Prediction, of func(p *serve.Prediction) string) *tensor.Tensor {
-	d := make([]string, len(preds))
-	for i := range preds {
-		d[i] = of(&preds[i])
-	}
-	return tensor.New(d, len(d))
-}
-
-// scores gives a binary model its two columns.
-func scores(sig *registry.Signature, preds []serve.Prediction) *tensor.Tensor {
-	n, k := len(preds), 0
-	if n > 0 {
-		k = len(preds[0].Scores)
-	}
-	if sig.Task == string(learn.Binary) {
-		d := make([]float64, 2*n)
+		k := 0
+		if n > 0 {
+			k = len(preds[0].Scores)
+		}
+		d := make([]float64, n*k)
 		for i := range preds {
-			d[2*i], d[2*i+1] = 1-preds[i].Scores[0], preds[i].Scores[0]
+			copy(d[i*k:], preds[i].Scores)
 		}
-		return tensor.New(d, n, 2)
+		f.put(name, d, n, k)
+	case Expected, Contributions, ContributionFeatures:
+		if n == 0 || preds[0].Explanation == nil {
+			return false
+		}
+		f.explain(preds, name)
+	default:
+		return false
 	}
-	d := make([]float64, n*k)
-	for i := range preds {
-		copy(d[i*k:], preds[i].Scores)
-	}
-	return tensor.New(d, n, k)
+	return true
 }
 
-func explained(preds []serve.Prediction, name string) *tensor.Tensor {
+func (f *frame) explain(preds []serve.Prediction, name string) {
 	n, k, features := len(preds), len(preds[0].Explanation.Expected), preds[0].Explanation.Features
 	switch name {
 	case Expected:
@@ -237,7 +262,7 @@ func explained(preds []serve.Prediction, name string) *tensor.Tensor {
 		for i := range preds {
 			d = append(d, preds[i].Explanation.Expected...)
 		}
-		return tensor.New(d, n, k)
+		f.put(name, d, n, k)
 	case Contributions:
 		d := make([]float64, 0, n*k*len(features))
 		for i := range preds {
@@ -247,9 +272,10 @@ func explained(preds []serve.Prediction, name string) *tensor.Tensor {
 				}
 			}
 		}
-		return tensor.New(d, n, k, len(features))
+		f.put(name, d, n, k, len(features))
+	default:
+		f.put(name, features, len(features))
 	}
-	return tensor.New(features, len(features))
 }
 
 // Classify gives for each row of a tensor of numbers its k greatest elements as texts "value:index" or "value:index:class", greatest

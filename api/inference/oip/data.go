@@ -6,6 +6,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/scan"
+	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
@@ -35,7 +36,7 @@ func (c *call) elements(s *scan.Scanner, t *input) {
 	r := reader{scanner: s, input: t, left: n}
 	column := n == t.rows
 	switch {
-	case c.sig.Task != registry.TaskTensors && column && n <= few && typ != tensor.Bool:
+	case c.sig.Task != registry.TaskTensors && column && n <= few:
 		c.cellsOf(&r)
 	case typ == tensor.String:
 		d := make([]string, 0, n)
@@ -124,6 +125,10 @@ func (c *call) cellsOf(r *reader) {
 	in := r.input
 	in.from = len(c.cells)
 	half := in.typ == tensor.FP16 || in.typ == tensor.BF16
+	flag := serve.BoolCell
+	if known, _ := c.sig.Input(in.name); in.typ == tensor.Bool && known != nil && known.Kind != table.Boolean {
+		flag = serve.NumberCell // 0 or 1, as a tensor of many rows is read
+	}
 	r.each(func() {
 		cell := serve.Cell{}
 		switch {
@@ -133,7 +138,7 @@ func (c *call) cellsOf(r *reader) {
 			}
 		case in.typ == tensor.Bool:
 			if v, ok := r.flag(); ok {
-				cell = serve.Cell{Type: serve.BoolCell}
+				cell = serve.Cell{Type: flag}
 				if v {
 					cell.Number = 1
 				}

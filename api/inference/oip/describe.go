@@ -323,10 +323,10 @@ func (o *door) load(req *http.Request) (any, error) {
 	}
 	name := req.PathValue("model")
 	if err := o.serving.LoadModel(req.Context(), name); err != nil {
-		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Unavailable) {
-			return nil, fault.Wrap(err, fault.Invalid, "failed to load '%s'", codec.Clip(name)) // Triton's clients look for these words
+		if fault.Is(err, fault.Internal) {
+			return nil, err
 		}
-		return nil, err
+		return nil, fault.Wrap(err, fault.Invalid, "failed to load '%s'", codec.Clip(name)) // Triton's clients look for these words
 	}
 	return struct {
 		Name string `json:"name"`
