@@ -34,6 +34,7 @@ var commands = []func(*Factory) *cobra.Command{
 	newPredictCommand,
 	newLearnCommand,
 	newRuntimeCommand,
+	newONNXCommand,
 	newMonitorsCommand,
 	newAlertsCommand,
 	newJobsCommand,
