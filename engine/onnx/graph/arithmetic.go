@@ -290,14 +290,17 @@ func bitShift(c *call) {
 	left := c.attr.Text("direction") == "LEFT"
 	a, b := c.arg(0), c.arg(1)
 	shape, s := spreadOver(a.Shape, b.Shape)
-	x, y := as[uint64](a), as[uint64](b)
 	out := make([]uint64, c.space(8, shape))
-	zip(&s, out, x, y, func(v, n uint64) uint64 {
-		if left {
-			return v << n
-		}
-		return v >> n
-	})
+	if kind := a.Type(); !left && kind >= tensor.Int8 && kind <= tensor.Int64 { // the sign moves in
+		zip(&s, out, as[int64](a), as[uint64](b), func(v int64, n uint64) uint64 { return uint64(v >> n) })
+	} else {
+		zip(&s, out, as[uint64](a), as[uint64](b), func(v, n uint64) uint64 {
+			if left {
+				return v << n
+			}
+			return v >> n
+		})
+	}
 	c.narrowed(out, a.Type(), shape)
 }
 

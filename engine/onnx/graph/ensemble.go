@@ -123,10 +123,14 @@ func (f *forest) weigh(a attributes, kind string, places map[[2]int64]int32) {
 		throw(fault.Corrupt, "a tree ensemble has lists of %d and %d weights", len(trees), len(values))
 	}
 	byLeaf := map[int32][]weight{}
+	alone := kind == "target" && a.Int("n_targets", 1) == 1
 	for i := range trees {
 		at, ok := places[[2]int64{trees[i], ids[i]}]
 		if !ok || outputs[i] < 0 || outputs[i] > 1<<20 {
 			throw(fault.Corrupt, "a weight belongs to node %d of tree %d and output %d, which are not there", ids[i], trees[i], outputs[i])
+		}
+		if alone && len(byLeaf[at]) == 1 {
+			continue // of one target the first weight of a leaf counts, as onnxruntime has it
 		}
 		byLeaf[at] = append(byLeaf[at], weight{int32(outputs[i]), values[i]})
 		f.outputs = max(f.outputs, int(outputs[i])+1)

@@ -114,9 +114,9 @@ func Load(b []byte) (g *Graph, err error) {
 
 func (g *Graph) declare(v format.Value) {
 	if v.Kind == format.IsMap {
-		keys, values := tensor.String, format.TypeOf(v.Elem)
-		if v.Key != format.String {
-			keys = tensor.Int64
+		keys, values := format.TypeOf(v.Key), format.TypeOf(v.Elem)
+		if keys != tensor.String && keys != tensor.Int64 || values == tensor.None {
+			throw(fault.FormatNotServed, "the input %q is a map of a kind that is not read here", v.Name)
 		}
 		g.Inputs = append(g.Inputs, Input{Name: v.Name + MapKeys, Elem: elements[v.Key], Type: keys, Shape: []int{-1}, Known: true},
 			Input{Name: v.Name + MapValues, Elem: elements[v.Elem], Type: values, Shape: []int{-1}, Known: true})

@@ -218,19 +218,13 @@ func (m *machine) judge(kernels []float64) (scores []float64, best int, top floa
 			}
 		}
 	}
-	if len(m.probA) > 0 {
-		scores = m.probabilities(scores, k)
-		for i, v := range scores {
-			if v > scores[best] {
-				best = i
-			}
-		}
-		return scores, best, scores[best]
-	}
 	for i, v := range votes {
 		if v > votes[best] {
 			best = i
 		}
+	}
+	if len(m.probA) > 0 { // the label is still that of the votes
+		scores = m.probabilities(scores, k)
 	}
 	return scores, best, 0
 }
