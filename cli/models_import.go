@@ -233,15 +233,27 @@ func yes(b bool) string {
 
 func newModelsExamineCommand(f *Factory) *cobra.Command {
 	var version int
+	var o registry.RunOptions
 	cmd := &cobra.Command{Use: "examine MODEL", Short: "Open a version again: what serves it, and how far its engines agree",
-		Example: "  trimtab models examine churn --version 2", Args: cobra.ExactArgs(1),
+		Long: "Open a version again: what serves it, and how far its engines agree. With a flag beside --version, the version is run so from now on:\n" +
+			"that is how one that came through the MLflow client is told its interpreter.",
+		Example: "  trimtab models examine churn --version 2\n  trimtab models examine churn --version 2 --python .venv/bin/python", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := f.Client(cmd.Context())
 			if err != nil {
 				return err
 			}
+			body := map[string]any{}
+			if o.Python != "" {
+				if o.Python, err = filepath.Abs(o.Python); err != nil {
+					return fault.Wrap(err, fault.Invalid, "the interpreter")
+				}
+			}
+			if cmd.Flags().NFlag() > 1 {
+				body["options"] = o
+			}
 			v := &native.VersionDetail{}
-			if err := client.Post(cmd.Context(), versionPath(args[0], version)+"/examine", map[string]any{}, v); err != nil {
+			if err := client.Post(cmd.Context(), versionPath(args[0], version)+"/examine", body, v); err != nil {
 				return err
 			}
 			if f.JSON {
@@ -250,7 +262,15 @@ func newModelsExamineCommand(f *Factory) *cobra.Command {
 			printVersion(f, v)
 			return nil
 		}}
-	cmd.Flags().IntVar(&version, "version", 0, "the version")
+	flags := cmd.Flags()
+	flags.IntVar(&version, "version", 0, "the version")
+	flags.StringVar(&o.Kind, "kind", "", "how a worker opens the files")
+	flags.StringVar(&o.Task, "task", "", "binary, multiclass, regression or tensors")
+	flags.StringVar(&o.Engine, "engine", "", "the engine that serves")
+	flags.StringVar(&o.Python, "python", "", "interpreter of its worker, a `PATH` on the server")
+	flags.StringVar(&o.Requirements, "requirements", "", "`FILE` of the version of which its environment is made")
+	flags.StringSliceVar(&o.Allow, "allow-imports", nil, "`NAME` that its pickles may import")
+	flags.Float64Var(&o.Tolerance, "tolerance", 0, "how far its answers may be from the original's")
 	_ = cmd.MarkFlagRequired("version") // the flag exists
 	return cmd
 }

@@ -18,6 +18,13 @@ import (
 // mediaTar is the type of an upload of several files.
 const mediaTar = "application/x-tar"
 
+type examineInput struct {
+	VersionPath
+	Body struct {
+		Options *registry.RunOptions `json:"options,omitempty" doc:"how the version is to be run from now on; left out: as before"`
+	}
+}
+
 // RegisterModelFiles adds the routes by which models of other libraries come in and are looked at.
 func RegisterModelFiles(r *route.Router, s *registry.Service) {
 	r.Handle(http.MethodPost, route.Prefix+"/models/{model}/import",
@@ -35,8 +42,8 @@ func RegisterModelFiles(r *route.Router, s *registry.Service) {
 	route.Register(r, huma.Operation{Method: http.MethodPost, Path: "/models/{model}/versions/{version}/examine",
 		Summary: "Open a version again: find out what serves it, and compare its engines"},
 		route.Access{Action: "version.examine", Resource: "model/{model}/{version}", Audit: route.Write},
-		func(ctx context.Context, in *VersionPath) (*versionOutput, error) {
-			v, err := s.Examine(ctx, in.Model, in.Version)
+		func(ctx context.Context, in *examineInput) (*versionOutput, error) {
+			v, err := s.Examine(ctx, in.Model, in.Version, in.Body.Options)
 			return &versionOutput{Body: VersionDetail{Version: v}}, err
 		})
 }

@@ -428,6 +428,10 @@ def answer_type(estimator, classes):
 
 def load_sklearn(load):
     numpy()
+    if load["path"].endswith(".skops"):
+        skops = importlib.import_module("skops.io")
+        types = skops.get_untrusted_types(file=load["path"])  # the server has checked them
+        return Sklearn(skops.load(load["path"], trusted=types), load)
     if have("joblib"):
         return Sklearn(importlib.import_module("joblib").load(load["path"]), load)
     with open(load["path"], "rb") as f:

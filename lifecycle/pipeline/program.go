@@ -86,6 +86,9 @@ func (b *build) doProgram(ctx context.Context) (*registry.Version, error) {
 	}
 	v.Signature, v.Training.FitRows, v.Importance = train.signature, train.rows(), []registry.Importance{}
 	v.Source, v.ModelID = logged.source, logged.id
+	if python := b.runner.prepared.Python; filepath.IsAbs(python) {
+		v.Options = &registry.RunOptions{Python: python} // it is served where it was trained
+	}
 	return v, b.models.Adopt(ctx, v, logged.files, ev)
 }
 

@@ -156,7 +156,10 @@ func (p *Package) outputsOf(ctx context.Context, c *content, task string, exampl
 		believed = believed && f.Type != tensor.None && f.Shape != nil && len(f.Shape) <= 2 && o.width > 0
 		outs = append(outs, o)
 	}
-	if !believed || c.kind == KindONNX {
+	if seen, ok := p.Predictor.(interface{ Inferred() bool }); ok && !seen.Inferred() || c.kind == KindONNX {
+		believed = false // converters declare shapes that their graphs do not have
+	}
+	if !believed {
 		var err error
 		if outs, err = p.try(ctx, example); err != nil || outs == nil {
 			return false, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/engine/learn"
+	"github.com/trimtab-ml/trimtab/engine/onnx"
 	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/engine/tensor"
@@ -83,6 +84,9 @@ func (c *Certificate) sentence(a *Agreement) string {
 	if a.Error != "" {
 		return fmt.Sprintf("%s: %s", a.Engine, a.Error)
 	}
+	if a.MaxAbs == nil {
+		return fmt.Sprintf("%s is the original", a.Engine)
+	}
 	return fmt.Sprintf("%s differs from %s by up to %.3g absolutely and %.3g relatively, with %d of %d labels changed; %.3g is tolerated", a.Engine, c.Reference, *a.MaxAbs, *a.MaxRel, a.Flips, c.Rows, c.Tolerance)
 }
 
@@ -138,6 +142,10 @@ func (s *Service) certify(ctx context.Context, v *Version, c *content, m *mlflow
 			out.State, out.Note = CertificateUnproven, "no row that the model takes is known; give some with --input-example FILE"
 		}
 		return out
+	case original == nil && (serving.engine == EnginePython || serving.engine == EngineR):
+		out.State, out.Rows, out.Note = CertificateHolds, compared.rows, out.Note+"; the original itself serves"
+		out.Engines = append(out.Engines, agreement)
+		return out
 	case original == nil:
 		out.Rows, out.Note = compared.rows, out.Note+"; the model answers them, and there is nothing to compare with: "+why
 		out.Engines = append(out.Engines, agreement)
@@ -173,8 +181,9 @@ func (s *Service) original(ctx context.Context, v *Version, c *content, m *mlflo
 		if serving.engine == EngineONNXRuntime && way.engine != EnginePython && way.engine != EngineR {
 			continue
 		}
-		bare := *v
-		bare.Serving = nil
+		bare, run := *v, v.run()
+		run.Task = serving.Signature.Task // a library may not say that its numbers are probabilities
+		bare.Serving, bare.Options = nil, &run
 		p, err := s.openWith(ctx, &bare, c, m, way, ex)
 		if err != nil {
 			why = fmt.Sprintf("%s does not open it: %v", way.engine, err)
@@ -209,7 +218,7 @@ type comparison struct {
 	abs, rel float64
 	worst    int
 	flips    int
-	ties     int // flips where the reference itself was within the difference of the threshold
+	ties     int // flips where the reference itself was within a rounding of the other decision
 }
 
 func (c *comparison) number(row int, got, want float64) {
@@ -265,7 +274,7 @@ func compareRows(ctx context.Context, serving, reference *Package, rows [][]tabl
 			continue
 		}
 		c.flips++
-		if margin(want[i*k:(i+1)*k], reference) <= 2*c.abs {
+		if margin(want[i*k:(i+1)*k], reference) <= 2*DefaultTolerance {
 			c.ties++
 		}
 	}
@@ -491,7 +500,7 @@ func (a *Agreement) against(golden *Golden, scores []float64, p *Package) {
 
 // graph has the exported form answer the golden rows, in this process.
 func (a *Agreement) graph(ctx context.Context, golden *Golden, data []byte, p *Package, rows [][]table.Value) error {
-	graph, err := openGraph(data)
+	graph, err := onnx.Open(data)
 	if err != nil {
 		return err
 	}

@@ -397,7 +397,7 @@ func (s *Service) DeleteVersion(ctx context.Context, model string, version int) 
 		return fault.New(fault.Invalid, "%s v%d cannot be deleted: deployment %s may answer with it", model, version, deployment).
 			WithHint("release another version first")
 	}
-	return s.db.Write(ctx, func(tx *catalog.Tx) error {
+	err = s.db.Write(ctx, func(tx *catalog.Tx) error {
 		now := time.Now().UTC()
 		for _, alias := range v.Aliases {
 			if err := s.SetAlias(ctx, tx, v.Project, model, alias, 0, now, "the version was deleted"); err != nil {
@@ -414,6 +414,10 @@ func (s *Service) DeleteVersion(ctx context.Context, model string, version int) 
 		}
 		return s.event(ctx, tx, "version.deleted", subject(model, version), fmt.Sprintf("%s v%d deleted", model, version), map[string]any{"model": model, "version": version})
 	})
+	if err != nil {
+		return err
+	}
+	return s.Sweep(ctx)
 }
 
 // LatestVersions gives the newest version in each stage, or only in the named stages, in the order of the stages.

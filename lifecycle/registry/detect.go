@@ -128,7 +128,14 @@ func (m *mlflow) content() content {
 	case FormatONNX:
 		out.graph, out.kind = clean(m.says(FormatONNX, "data")), KindONNX
 	case exchange.LightGBM, exchange.XGBoost, exchange.CatBoost:
-		out.exchange = clean(m.says(out.format, "data"))
+		switch data := clean(m.says(out.format, "data")); {
+		case kindOf(data) == KindSklearn: // in scikit-learn's dress
+			out.kind, out.path = KindSklearn, data
+		case out.format == exchange.CatBoost:
+			out.exchange = data
+		case data != "":
+			out.exchange, out.kind, out.path = data, out.format, data
+		}
 	case KindSklearn:
 		if file := clean(m.says(KindSklearn, "pickled_model")); file != "" {
 			out.kind, out.path = KindSklearn, file

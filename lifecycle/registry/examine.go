@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/trimtab-ml/trimtab/engine/onnx"
 	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/profile"
 	"github.com/trimtab-ml/trimtab/infra/blob"
@@ -15,6 +16,9 @@ import (
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
 )
+
+// maxGraph bounds an ONNX file that is evaluated in the server.
+const maxGraph = 512 << 20
 
 // RunOptions is what somebody said of how a version is to be run. The zero value leaves everything to the files.
 type RunOptions struct {
@@ -144,7 +148,7 @@ func (s *Service) openWith(ctx context.Context, v *Version, c *content, m *mlflo
 			return nil, rerr
 		}
 		p = &Package{Engine: EngineONNX, Memory: int64(len(data))}
-		p.Predictor, err = openGraph(data)
+		p.Predictor, err = onnx.Open(data)
 	default:
 		p = &Package{Engine: way.engine}
 		p.Predictor, err = s.openWorker(ctx, v, m, way)
@@ -178,7 +182,7 @@ func (s *Service) openWorker(ctx context.Context, v *Version, m *mlflow, way pro
 	}
 	run := v.run()
 	if way.engine == EnginePython {
-		if _, err := s.scan(ctx, v.Files, run.Allow); err != nil {
+		if _, err := s.scan(ctx, v.Files, way, run.Allow); err != nil {
 			return nil, err
 		}
 	}
@@ -256,7 +260,7 @@ func (s *Service) examine(ctx context.Context, v *Version) (*Package, error) {
 		v.Serving.Reason += "; passed over: " + why
 	}
 	if o.engine == EnginePython {
-		v.Serving.Imports, _ = s.scan(ctx, v.Files, v.run().Allow) // it was scanned before it was opened
+		v.Serving.Imports, _ = s.scan(ctx, v.Files, o.prospect, v.run().Allow) // it was scanned before it was opened
 	}
 	v.Certificate = s.certify(ctx, v, &c, m, o, ex)
 	return o.Package, nil
@@ -276,11 +280,18 @@ func (s *Service) examineHere(ctx context.Context, v *Version) (*Package, error)
 	return alone.examine(ctx, v)
 }
 
-// Examine opens a registered version again, and stores what serves it and how far its engines agree.
-func (s *Service) Examine(ctx context.Context, model string, version int) (*Version, error) {
+// Examine opens a registered version again, and stores what serves it and how far its engines agree. run says how it is to be run from now
+// on; nil = as before.
+func (s *Service) Examine(ctx context.Context, model string, version int, run *RunOptions) (*Version, error) {
 	v, err := s.Get(ctx, model, version)
 	if err != nil {
 		return nil, err
+	}
+	if run != nil {
+		if err := run.check(v.Files); err != nil {
+			return nil, err
+		}
+		v.Options = run
 	}
 	if v.Format == FormatTrimtab {
 		p, err := s.LoadPackage(ctx, model, version)
@@ -311,7 +322,7 @@ func (s *Service) keepExamined(ctx context.Context, v *Version) (*Version, error
 		if now.Certificate != nil && v.Certificate != nil {
 			v.Certificate.Forced = now.Certificate.Forced
 		}
-		now.Format, now.Signature, now.Threshold, now.Serving, now.Certificate = v.Format, v.Signature, v.Threshold, v.Serving, v.Certificate
+		now.Format, now.Signature, now.Threshold, now.Options, now.Serving, now.Certificate = v.Format, v.Signature, v.Threshold, v.Options, v.Serving, v.Certificate
 		return s.storeDocument(ctx, tx, now)
 	})
 	if err != nil {
@@ -343,7 +354,7 @@ func (s *Service) Ready(ctx context.Context, model string, version int) (*Versio
 	if v.Format == FormatTrimtab || v.Serving != nil {
 		return v, nil
 	}
-	return s.Examine(ctx, model, version)
+	return s.Examine(ctx, model, version, nil)
 }
 
 // loadForeign opens a version that is not Trimtab's own as it was examined.

@@ -28,6 +28,8 @@ type world struct {
 	artifacts *track.Artifacts
 	deployed  map[string]string // model to deployment
 	db        *catalog.DB
+	blobs     blob.Store
+	events    *govern.Service
 }
 
 // each runs a test on both catalogs.
@@ -44,7 +46,7 @@ func each(t *testing.T, f func(t *testing.T, ctx context.Context, w *world)) {
 		must(t, err)
 		t.Cleanup(func() { _ = runs.Close(context.Background()) })
 		artifacts := runs.Artifacts
-		w := &world{runs: runs, artifacts: artifacts, deployed: map[string]string{}, db: db}
+		w := &world{runs: runs, artifacts: artifacts, deployed: map[string]string{}, db: db, blobs: blobs, events: events}
 		w.Service = registry.New(registry.Config{DB: db, Blobs: blobs, Events: events, Runs: runs, Artifacts: artifacts,
 			InUse: func(_ context.Context, model string) (string, error) { return w.deployed[model], nil }})
 		f(t, ctx, w)

@@ -64,6 +64,9 @@ type engine struct {
 	digest string
 }
 
+// settled is how old a folder is before it is removed.
+const settled = 15 * time.Minute
+
 // acquire gives the engine of a spec, opening it when it is not open. The caller releases it.
 func (s *Service) acquire(ctx context.Context, digest string, w WorkerSpec) (*engine, func(), error) {
 	doc, err := json.Marshal(w)
@@ -317,6 +320,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	var errs []error
 	for _, entry := range entries {
 		name := entry.Name()
+		if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) < settled {
+			continue // somebody may be about to register it
+		}
 		if held[name] || s.pool.holds(name) || !blob.Valid(name) && !strings.HasPrefix(name, "unfinished-") {
 			continue
 		}

@@ -66,6 +66,9 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 	if err := v.Served(); err != nil {
 		return nil, err
 	}
+	if err := s.warm(ctx, v); err != nil {
+		return nil, err
+	}
 	now := s.projects.Clock(req.Project).Now()
 	d, err := s.serving.Ensure(ctx, serve.Deployment{Project: req.Project, Name: name, Model: req.Model, LogLevel: deploy.Log, CreatedAt: now})
 	if err != nil {
@@ -128,14 +131,6 @@ func (s *Service) Release(ctx context.Context, req Request) (*Rollout, error) {
 // somebody registered and that belongs to no project, a deployment of its name that takes a version at once.
 func (s *Service) plan(ctx context.Context, req Request) (string, *project.Deploy, error) {
 	if req.Project == "" {
-		// What cannot be served must not leave an empty deployment behind.
-		p, err := s.models.LoadPackage(ctx, req.Model, req.Version)
-		if err != nil {
-			return "", nil, err
-		}
-		if err := p.Close(); err != nil {
-			return "", nil, err
-		}
 		name, err := s.deploymentOf(ctx, req.Model)
 		return name, &project.Deploy{Strategy: "immediate"}, err
 	}
@@ -147,6 +142,19 @@ func (s *Service) plan(ctx context.Context, req Request) (string, *project.Deplo
 		return "", nil, fault.New(fault.Invalid, "project %s has no deploy section", req.Project).WithHint("add deploy: to trimtab.yaml")
 	}
 	return p.Deployment(), p.File.Deploy, nil
+}
+
+// warm opens a version of another library once, so that what cannot be served leaves no empty deployment behind, and so that its engine is
+// there when the route is written.
+func (s *Service) warm(ctx context.Context, v *registry.Version) error {
+	if v.Format == registry.FormatTrimtab {
+		return nil
+	}
+	p, err := s.models.LoadPackage(ctx, v.Model, v.Version)
+	if err != nil {
+		return err
+	}
+	return p.Close()
 }
 
 // deploymentOf is the deployment of a model of no project: the one that is there, else one of its name.
