@@ -265,13 +265,18 @@ func TestEveryDatatypeTypedAndRaw(t *testing.T) {
 
 func readMessage(t testing.TB, m proto.Message) *inferRequest {
 	t.Helper()
+	q := new(inferRequest)
+	q.err = q.read(marshal(t, m))
+	return q
+}
+
+func marshal(t testing.TB, m proto.Message) []byte {
+	t.Helper()
 	b, err := proto.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := new(inferRequest)
-	q.err = q.read(b)
-	return q
+	return b
 }
 
 func TestParametersAndRowTensors(t *testing.T) {
