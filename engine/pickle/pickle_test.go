@@ -202,6 +202,10 @@ func TestArchives(t *testing.T) {
 			t.Errorf("%+v, %v", report, err)
 		}
 	}
+	// The classes that a TorchScript archive defines itself.
+	if r := scanned(t, []byte("\x80\x02c__torch__.torch.nn.modules.linear\nLinear\n)\x81.")); r.Check(For("torch")) != nil {
+		t.Error(r)
+	}
 	// torch.save before archives: five pickles, then the bytes of tensors.
 	old := "\x80\x02\x8a\x0a" + string(legacyTorch) + ".\x80\x02M\xe9\x03.\x80\x02}.\x80\x02ctorch\nFloatStorage\n.\x80\x02]." + "\x80\x02cos\nsystem\n."
 	if r := scanned(t, []byte(old)); r.Format != "torch" || r.Pickles != 5 || r.Verdict() != Safe || !r.Trailing {

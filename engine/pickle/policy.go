@@ -89,6 +89,9 @@ func danger(module, name string) Danger {
 	if module == "copyreg" && strings.HasPrefix(name, "extension") {
 		return Dangerous
 	}
+	if top == "__torch__" {
+		return Safe // classes of TorchScript, which its archive defines: no module of Python has the name
+	}
 	if strings.HasPrefix(module, "cloudpickle") {
 		return Code
 	}
