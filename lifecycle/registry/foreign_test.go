@@ -248,7 +248,7 @@ func TestDamagedModelsAreTheCallers(t *testing.T) {
 		} {
 			_, err := w.bring(t, ctx, "damaged", registry.RunOptions{}, files...)
 			switch code := fault.CodeOf(err); code {
-			case fault.Invalid, fault.FormatNotServed, fault.TooLarge:
+			case fault.Invalid, fault.TooLarge:
 			default:
 				t.Errorf("%s: %s %v", name, code, err)
 			}

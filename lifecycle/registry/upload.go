@@ -229,7 +229,7 @@ func (v *Version) engine() string {
 // asCallers makes of an error about the files of an upload one about the upload: bytes that are damaged came damaged.
 func asCallers(err error) error {
 	switch fault.CodeOf(err) {
-	case fault.Corrupt, fault.NotSupported:
+	case fault.Corrupt, fault.NotSupported, fault.FormatNotServed:
 		hint := fault.HintOf(err)
 		f := fault.Wrap(err, fault.Invalid, "the model cannot be opened")
 		if hint != "" {

@@ -133,14 +133,20 @@ func (s *Service) releasable(ctx context.Context, d *serve.Deployment, r *serve.
 		if v <= 0 || slices.Contains(d.Resident, v) {
 			continue
 		}
-		version, err := s.models.Get(ctx, d.Model, v)
+		version, err := s.models.Ready(ctx, d.Model, v)
 		if err != nil {
 			return err
 		}
 		if version.State == registry.Refused {
 			return version.Gate.Refusal(version.Model, version.Version)
 		}
+		if version.Certificate.Refuses() {
+			return version.Certificate.Refusal(version.Model, version.Version)
+		}
 		if err := version.Served(); err != nil {
+			return err
+		}
+		if err := s.warm(ctx, version); err != nil {
 			return err
 		}
 	}
