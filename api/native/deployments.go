@@ -26,6 +26,7 @@ type Deployment struct {
 	serve.Deployment
 	Stats    DeploymentStats         `json:"stats"`
 	Versions map[string]VersionStats `json:"versions" doc:"by resident version"`
+	Load     *serve.Load             `json:"load,omitempty" doc:"what it has let in and sent away since the server started; not in lists"`
 	Shadow   *serve.ShadowStats      `json:"shadow,omitempty" doc:"how the shadow differs from the champion, when there is one; not in lists"`
 }
 
@@ -191,6 +192,7 @@ func (d *deployments) show(ctx context.Context, in *DeploymentPath) (*deployment
 		return nil, err
 	}
 	v, err := d.view(ctx, *s)
+	v.Load = d.serving.Load(in.Name)
 	if err == nil && s.Route.Shadow != 0 {
 		v.Shadow, err = d.serving.Shadow(in.Name, 0)
 	}

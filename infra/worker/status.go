@@ -79,3 +79,6 @@ func (m Model) Described() string {
 	slices.Sort(names)
 	return strings.TrimSpace(m.About.Estimator + " (" + strings.Join(names, ", ") + ")")
 }
+
+// Parallel is how many requests the pool answers at the same time once all its workers run.
+func (p *Pool) Parallel() int { return p.spec.Max }

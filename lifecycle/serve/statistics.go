@@ -94,5 +94,8 @@ func (s *Service) Statistics(name string, version int) (Statistics, error) {
 			out.Batches[1<<i] = d
 		}
 	}
+	if r := l.resident[version]; r != nil {
+		r.engineCounts(&out)
+	}
 	return out, nil
 }

@@ -176,6 +176,18 @@ type cached struct {
 	cache   *Cache
 	version int
 	closed  atomic.Bool
+
+	hits, misses, hitNS, missNS atomic.Int64
+}
+
+// Counted is an engine behind a cache: how often each happened, and how long it took, the engine's time included.
+type Counted interface {
+	Counts() (hits, misses int64, hitNS, missNS int64)
+}
+
+// Counts implements Counted.
+func (p *cached) Counts() (hits, misses int64, hitNS, missNS int64) {
+	return p.hits.Load(), p.misses.Load(), p.hitNS.Load(), p.missNS.Load()
 }
 
 var keys = sync.Pool{New: func() any { return new([]byte) }}
@@ -192,11 +204,16 @@ func (p *cached) Predict(ctx context.Context, q *predictor.Request) ([]tensor.Na
 	if !ok {
 		return p.Predictor.Predict(ctx, q)
 	}
+	begun := time.Now()
 	if answer, ok := p.cache.find(key); ok {
+		p.hits.Add(1)
+		p.hitNS.Add(time.Since(begun).Nanoseconds())
 		return answer, nil
 	}
 	question := string(key)
 	answer, err := p.Predictor.Predict(ctx, q)
+	p.misses.Add(1)
+	p.missNS.Add(time.Since(begun).Nanoseconds())
 	if err == nil && !p.closed.Load() {
 		p.cache.keep(p.version, question, answer)
 	}

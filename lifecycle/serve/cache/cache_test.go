@@ -91,6 +91,9 @@ func TestQuestionsThatDiffer(t *testing.T) {
 	if st := c.Stats(); st.Hits != int64(len(all)) || st.Misses != int64(len(all))+1 || st.Entries != len(all)+1 {
 		t.Errorf("%+v", st)
 	}
+	if hits, misses, _, _ := p.(Counted).Counts(); hits != int64(len(all)) || misses != int64(len(all)) {
+		t.Errorf("v1 has %d hits and %d misses", hits, misses)
+	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
