@@ -1,6 +1,7 @@
 # make build   the web app and bin/trimtab
 # make demo    build, then the whole life of a model on real flights
 # make test    everything that must hold; installs what it needs under .cache/ and ui/node_modules/
+# make test-heavy   models of PyTorch, TensorFlow and Keras in workers: some gigabytes, outside of what runs on every change
 # make lint    formatting and static checks of Go, Python and TypeScript
 # make bench   the numbers beside their peers, into bench/RESULTS.md
 # make soak    kills on the demo's traffic, its whole year twice, then the concurrent tests again and again with the race detector
@@ -28,7 +29,7 @@ RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/se
 ON_POSTGRES := ./api/inference ./api/native ./lifecycle/data ./lifecycle/feedback ./lifecycle/monitor ./lifecycle/serve ./server
 SOAK_ROUNDS ?= 20
 
-.PHONY: build demo test vet test-go test-race test-ui test-browser lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients clients oracle
+.PHONY: build demo test vet test-go test-race test-ui test-browser test-heavy r torch lint lint-go lint-python lint-ui bench soak clean ui python browser postgres mlflow-clients clients oracle
 
 build: ui
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/trimtab ./cmd/trimtab
@@ -64,6 +65,23 @@ test-go: python mlflow-clients clients postgres
 test-race:
 	$(GO) test -race -timeout 20m $(RACE)
 	$(GO) test -race -timeout 20m -run 'SameB' ./engine/learn ./engine/learn/forest ./engine/explain
+
+# Its environments come from the network; the last run stands in bench/HEAVY.md.
+test-heavy: r torch
+	TRIMTAB_HEAVY=1 $(GO) test -count=1 -timeout 60m -run Heavy -v ./infra/worker
+
+# R and an old PyTorch as Debian has them.
+r:
+	@command -v Rscript >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends r-base-core; \
+	else echo "R is needed for its tests: install it, or run as root on Debian"; exit 1; fi
+
+torch:
+	@/usr/bin/python3 -c "import torch" 2>/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-torch; \
+	else echo "python3-torch is needed for the heavy tests: install it, or run as root on Debian"; exit 1; fi
 
 test-ui: $(CACHE)/ui.installed
 	npm --prefix ui test

@@ -5,7 +5,6 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -105,69 +104,6 @@ func conformsONNX(t *testing.T, m *Manager, dir string) {
 			return []tensor.Named{{Name: "x", Tensor: tensor.New(x, rows, 4)}, {Name: "s", Tensor: tensor.New(s, rows)}}
 		}}
 	})
-}
-
-// TestHeavyNode installs the package of Node.js, 110 MB, and serves the same file with it.
-func TestHeavyNode(t *testing.T) {
-	heavy(t)
-	dir, _ := foreign(t)
-	m := manager(t, "/no/python/here")
-	what, err := m.InstallONNXRuntime(t.Context())
-	if err != nil || !strings.Contains(what, "onnxruntime-node") {
-		t.Fatal(what, err)
-	}
-	conformsONNX(t, m, dir)
-}
-
-// heavy skips what downloads or needs hundreds of megabytes; `make test-heavy` runs it.
-func heavy(t *testing.T) {
-	t.Helper()
-	if os.Getenv("TRIMTAB_HEAVY") == "" {
-		t.Skip("`make test-heavy` runs it")
-	}
-}
-
-// TestHeavyTorch serves TorchScript with Debian's python3-torch.
-func TestHeavyTorch(t *testing.T) {
-	heavy(t)
-	const python = "/usr/bin/python3"
-	dir := t.TempDir()
-	const text = `
-import sys, torch
-class M(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = torch.nn.Linear(3, 2)
-    def forward(self, x, scale):
-        return self.linear(x) * scale, x.sum(1)
-torch.manual_seed(1)
-m = M().eval()
-torch.jit.script(m).save(sys.argv[1])
-print(*m(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2.0]))[0][0].tolist())
-`
-	script := filepath.Join(dir, "make.py") // torch reads the source
-	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	result, err := osexec.Command(python, script, filepath.Join(dir, "model.pt")).Output()
-	if err != nil {
-		t.Fatalf("%v: is python3-torch installed?", err)
-	}
-	p := open(t, manager(t, python), Spec{Kind: TorchScript, Dir: dir, File: "model.pt"})
-	out, err := p.Predict(t.Context(), &predictor.Request{Inputs: []tensor.Named{{Name: "x", Tensor: tensor.New([]float32{1, 2, 3}, 1, 3)}, {Name: "scale", Tensor: tensor.New([]float32{2}, 1)}}})
-	if err != nil || len(out) != 2 {
-		t.Fatal(out, err)
-	}
-	for i, want := range strings.Fields(string(result)) {
-		v, _ := out[0].Number(i)
-		f, err := strconv.ParseFloat(want, 64)
-		if err != nil || v != f {
-			t.Errorf("%d: %v, want %s", i, v, want)
-		}
-	}
-	if v, _ := out[1].Number(0); v != 6 || out[1].Name != "output_1" {
-		t.Errorf("the second output, %s, is %v", out[1].Name, v)
-	}
 }
 
 // An environment is made once for its requirements, and a model runs in it.

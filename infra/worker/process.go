@@ -149,7 +149,7 @@ func closeAll(files []*os.File) {
 // environment is all variables of a worker: nothing of the server's own but its time zone and language.
 func (p *Pool) environment(tmp string) []string {
 	env := map[string]string{
-		"PATH": filepath.Dir(p.in.argv[0]) + ":/usr/local/bin:/usr/bin:/bin", "HOME": tmp, "TMPDIR": tmp, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": os.Getenv("TZ"),
+		"PATH": filepath.Dir(p.in.argv[0]) + ":/usr/local/bin:/usr/bin:/bin", "HOME": tmp, "USER": "model", "LOGNAME": "model", "TMPDIR": tmp, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": os.Getenv("TZ"),
 		// One thread: the pool is what works in parallel. joblib without processes: it has no shared memory here.
 		"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1", "JOBLIB_MULTIPROCESSING": "0", "LOKY_MAX_CPU_COUNT": "1",
 		"MPLCONFIGDIR": tmp, "NUMBA_CACHE_DIR": tmp, "XDG_CACHE_HOME": tmp, "TF_CPP_MIN_LOG_LEVEL": "2", "MLFLOW_TRACKING_URI": "file://" + tmp,

@@ -598,9 +598,12 @@ class Keras:
             }
             for n, t in zip(self.names, model.inputs, strict=True)
         ]
+        names = getattr(model, "output_names", None)  # Keras 3 has none
+        if not names:
+            names = ["output"] if len(model.outputs) == 1 else [f"output_{i}" for i in range(len(model.outputs))]
         self.outputs = [
             {"name": n, "datatype": "FP32", "shape": [-1 if d is None else int(d) for d in t.shape]}
-            for n, t in zip(list(model.output_names), model.outputs, strict=True)
+            for n, t in zip(list(names), model.outputs, strict=True)
         ]
         self.about = {"task": "tensors"}
 
