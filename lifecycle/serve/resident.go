@@ -247,12 +247,21 @@ func (c *compiled) unanswerable(vals []table.Value, number int) error {
 		}
 	}
 	if len(missing) == 0 {
+		for i, in := range c.inputs {
+			if v := vals[i].F; in.feature && in.kind != table.Datetime && math.Abs(v) > beyond {
+				return fault.New(fault.Invalid, "row %d, column %q: %g is too large for the model", number, in.name, v).With("row", number).With("column", in.name).
+					With("expected", "a number that a 32-bit floating-point number holds")
+			}
+		}
 		return fault.New(fault.Internal, "%s v%d gives no finite number for row %d", c.pkg.Model, c.pkg.Version, number)
 	}
 	sort.Strings(missing)
 	return fault.New(fault.Invalid, "row %d lacks %s, and this version takes no missing value there", number, strings.Join(missing, ", ")).
 		With("row", number).With("columns", missing).WithHint("send a value, or add an impute step to the recipe")
 }
+
+// beyond is where numbers are blamed for a score that is none: their squares leave float32.
+const beyond = 1e19
 
 // decide is the decision of scores: for binary by the version's threshold, for multiclass the greatest score, the first of equals.
 func (c *compiled) decide(scores []float64) string {

@@ -24,14 +24,28 @@ func Version(deployment, text string) (int, error) {
 
 // Signature is that of the version that a choice means, and its number; of the champion where the route decides.
 func Signature(ctx context.Context, s *serve.Service, deployment string, c serve.Choice) (*registry.Signature, int, error) {
-	if c.Label == "canary" {
+	if c.Label != "" {
 		d, err := s.Get(ctx, deployment)
 		if err != nil {
 			return nil, 0, err
 		}
-		if c.Version = d.Route.Canary; c.Version == 0 {
-			return nil, 0, fault.New(fault.NotFound, "%s has no canary", codec.Clip(deployment))
+		if c.Version = labelled(&d.Route, c.Label); c.Version == 0 {
+			return nil, 0, fault.New(fault.NotFound, "%s has no version %q", codec.Clip(deployment), codec.Clip(c.Label)).
+				WithHint("labels are stable, those of the route and, while there is one, canary: trimtab deployments show %s", deployment)
 		}
 	}
 	return s.Signature(ctx, deployment, c.Version)
+}
+
+// labelled is the version that a label of a route stands for; 0 for a label that is none.
+func labelled(r *serve.Route, label string) int {
+	switch label {
+	case "stable", "champion":
+		return r.Champion
+	case "canary":
+		return r.Canary
+	case "standby":
+		return r.Standby
+	}
+	return r.Labels[label]
 }

@@ -45,7 +45,7 @@ const (
 	Empty    = "empty"           // nobody answers
 )
 
-// Two has a second version: the same as Value's, three times as much.
+// Two has a second version, three times as much as Value's, under the label next.
 const Two = "two"
 
 // linear answers scale(k) times the first feature, plus offset, for each of its outputs.
@@ -281,7 +281,11 @@ func Serving(t testing.TB, log serve.Recorder) *serve.Service {
 			must(t, s.SetRoute(t.Context(), nil, name, serve.Route{Champion: 2}))
 		}
 		if name != Empty {
-			must(t, s.SetRoute(t.Context(), nil, name, serve.Route{Champion: 1}))
+			r := serve.Route{Champion: 1}
+			if name == Two {
+				r.Labels = map[string]int{"next": 2}
+			}
+			must(t, s.SetRoute(t.Context(), nil, name, r))
 		}
 	}
 	must(t, s.Configure(t.Context(), Binary, func(set *serve.Settings) { set.Default = true }))

@@ -3,22 +3,20 @@ package rows
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/internal/fault"
-	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
 // The footer of a Parquet file and the headers of its pages are structures in Thrift's compact protocol, and a reader makes room for what
 // they say. What is below looks at them first: no list is longer than the bytes that follow, no page inflates to more than it says, and
-// none has more values than a request may have rows.
+// none has more values than its row group has rows.
 
 // thrift is bytes in the compact protocol. After the first fault every read gives zeros.
 type thrift struct {
@@ -221,95 +219,101 @@ const (
 	pageData2      = 3
 )
 
-// encodings that are read: PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY and BYTE_STREAM_SPLIT.
-var encodings = map[int64]bool{0: true, 2: true, 3: true, 8: true, 9: true}
+// Encodings that are read.
+const (
+	encodingPlain         = 0
+	encodingOldDictionary = 2
+	encodingRLE           = 3 // of booleans
+	encodingDictionary    = 8
+)
 
-// verifyPages looks at every page of a file whose footer is read. left is the bytes that all pages may inflate to.
-func verifyPages(r *file.Reader, body []byte, left int64) error {
-	for g := range r.NumRowGroups() {
-		group := r.MetaData().RowGroup(g)
-		for i := range group.NumColumns() {
-			chunk, err := group.ColumnChunk(i)
-			if err != nil {
-				return err
-			}
-			from := chunk.DataPageOffset()
-			if d := chunk.DictionaryPageOffset(); chunk.HasDictionaryPage() && d > 0 && d < from {
-				from = d
-			}
-			size := chunk.TotalCompressedSize()
-			if from < 0 || size < 0 || from > int64(len(body)) || size > int64(len(body))-from {
-				return damagedParquet()
-			}
-			if left, err = verifyChunk(body[from:from+size], chunk.Compression(), left); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func verifyChunk(b []byte, packing compress.Compression, left int64) (int64, error) {
-	for len(b) > 0 {
-		t := thrift{b: b}
-		p := t.page()
-		switch {
-		case t.bad || p.plain < 0 || p.packed < 0 || p.packed > int64(len(b)-t.at) || p.values < 0 || p.levels > p.packed || p.levels > p.plain:
-			return left, damagedParquet()
-		case p.kind == pageDictionary && p.values > p.plain:
-			return left, damagedParquet()
-		case p.kind != pageDictionary && p.values > serve.MaxRows*64: // lists have more values than rows
-			return left, codec.TooManyRows()
-		}
-		if left -= p.plain; left < 0 {
-			return left, errMemory
-		}
-		data := b[t.at : t.at+int(p.packed)]
-		b = b[t.at+int(p.packed):]
-		if p.kind != pageData && p.kind != pageDictionary && p.kind != pageData2 {
-			continue
-		}
-		if !encodings[p.encoding] {
-			return left, fault.New(fault.Invalid, "a column is written with the encoding %d, which is not read", p.encoding).WithHint("write it plain or with a dictionary, as pandas and DuckDB do")
-		}
-		if p.unpacked == 0 {
-			if err := inflates(data[p.levels:], packing, p.plain-p.levels); err != nil {
-				return left, err
-			}
-		}
-	}
-	return left, nil
-}
-
-// inflates checks that a page is as large as it says, without keeping it.
-func inflates(data []byte, packing compress.Compression, size int64) error {
+// inflated is the plain bytes of a page, as many as its header says.
+func inflated(data []byte, packing compress.Compression, size int64) ([]byte, error) {
 	var r io.Reader
 	switch packing {
 	case compress.Codecs.Uncompressed:
-		return nil
-	case compress.Codecs.Snappy:
-		if n, err := snappy.DecodedLen(data); len(data) > 0 && (err != nil || int64(n) != size) {
-			return damagedParquet()
+		if int64(len(data)) != size {
+			return nil, damagedParquet()
 		}
-		return nil
+		return data, nil
+	case compress.Codecs.Snappy:
+		if n, err := snappy.DecodedLen(data); err != nil || int64(n) != size {
+			if len(data) == 0 && size == 0 {
+				return nil, nil
+			}
+			return nil, damagedParquet()
+		}
+		out, err := snappy.Decode(make([]byte, size), data)
+		if err != nil {
+			return nil, damagedParquet()
+		}
+		return out, nil
 	case compress.Codecs.Gzip:
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err != nil {
-			return damagedParquet()
+			return nil, damagedParquet()
 		}
 		r = z
 	case compress.Codecs.Zstd:
 		z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			return damagedParquet()
+			return nil, damagedParquet()
 		}
 		defer z.Close()
 		r = z
 	default:
-		return fault.New(fault.Invalid, "a column is compressed with %s, which is not read", packing).WithHint("compress with snappy, gzip or zstd")
+		return nil, fault.New(fault.Invalid, "a column is compressed with %s, which is not read", packing).WithHint("compress with snappy, gzip or zstd")
 	}
-	if n, err := io.Copy(io.Discard, io.LimitReader(r, size+1)); err != nil || n != size {
-		return damagedParquet()
+	out := make([]byte, size)
+	if _, err := io.ReadFull(r, out); err != nil {
+		return nil, damagedParquet()
 	}
-	return nil
+	if n, err := r.Read(make([]byte, 1)); n != 0 || err != nil && !errors.Is(err, io.EOF) {
+		return nil, damagedParquet()
+	}
+	return out, nil
+}
+
+// hybrid reads n numbers of width bits in Parquet's hybrid of runs and packed bits.
+func hybrid(b []byte, width, n int) ([]uint32, bool) {
+	if width > 32 {
+		return nil, false
+	}
+	out := make([]uint32, 0, n)
+	for len(out) < n {
+		head, used := binary.Uvarint(b)
+		if used <= 0 {
+			return nil, false
+		}
+		b = b[used:]
+		if head&1 == 0 {
+			size := (width + 7) / 8
+			if len(b) < size || head == 0 {
+				return nil, false
+			}
+			v := uint32(0)
+			for i := range size {
+				v |= uint32(b[i]) << (8 * i)
+			}
+			b = b[size:]
+			for k := head >> 1; k > 0 && len(out) < n; k-- {
+				out = append(out, v)
+			}
+			continue
+		}
+		groups := head >> 1
+		if groups == 0 || width > 0 && groups > uint64(len(b)/width) {
+			return nil, false
+		}
+		for i := 0; uint64(i) < groups*8 && len(out) < n; i++ {
+			v := uint32(0)
+			for k := range width {
+				bit := i*width + k
+				v |= uint32(b[bit/8]>>(bit%8)&1) << k
+			}
+			out = append(out, v)
+		}
+		b = b[int(groups)*width:]
+	}
+	return out, true
 }

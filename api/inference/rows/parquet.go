@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"unicode/utf8"
@@ -16,8 +17,8 @@ import (
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
-// readParquet reads a file's columns one by one with Parquet's own readers: the bridge to Arrow reads in goroutines of its own, where a
-// hostile file's panic could not be caught.
+// readParquet reads a file whose columns are plain or have a dictionary. The footer is read by the library, once it is known to be sound;
+// pages are read here, so that no bytes of a caller make a reader turn for ever or take memory that the bytes do not stand for.
 func readParquet(body []byte, limit int64) (columns []*column, err error) {
 	if err := verifyFooter(body); err != nil {
 		return nil, err
@@ -28,20 +29,18 @@ func readParquet(body []byte, limit int64) (columns []*column, err error) {
 			return err
 		}
 		defer r.Close()
-		if err := verifyPages(r, body, 8*limit); err != nil {
-			return err
-		}
 		fields := r.MetaData().Schema
 		if fields.NumColumns() > maxColumns {
 			return fault.New(fault.TooLarge, "the body has more than %d columns", maxColumns)
 		}
 		rows := int64(0)
 		for g := range r.NumRowGroups() {
-			n := r.RowGroup(g).NumRows()
+			n := r.MetaData().RowGroup(g).NumRows()
 			if rows += n; n < 0 || rows > serve.MaxRows {
 				return codec.TooManyRows()
 			}
 		}
+		left := 8 * limit
 		for i := range fields.NumColumns() {
 			field := fields.Column(i)
 			if len(field.ColumnPath()) != 1 || field.MaxRepetitionLevel() > 0 {
@@ -52,13 +51,22 @@ func readParquet(body []byte, limit int64) (columns []*column, err error) {
 				continue // a structure or a list: no input takes it
 			}
 			c := &column{name: field.Name()}
+			read := c.reader(field)
 			for g := range r.NumRowGroups() {
-				group := r.RowGroup(g)
-				chunk, err := group.Column(i)
+				group := r.MetaData().RowGroup(g)
+				meta, err := group.ColumnChunk(i)
 				if err != nil {
 					return err
 				}
-				if err := c.parquet(chunk, field, int(group.NumRows())); err != nil {
+				from, size := meta.DataPageOffset(), meta.TotalCompressedSize()
+				if d := meta.DictionaryPageOffset(); meta.HasDictionaryPage() && d > 0 && d < from {
+					from = d
+				}
+				if from < 0 || size < 0 || from > int64(len(body)) || size > int64(len(body))-from {
+					return damagedParquet()
+				}
+				x := chunk{column: c, field: field, read: read, packing: meta.Compression(), rows: int(group.NumRows()), left: &left}
+				if err := x.pages(body[from : from+size]); err != nil {
 					return err
 				}
 			}
@@ -69,63 +77,253 @@ func readParquet(body []byte, limit int64) (columns []*column, err error) {
 	return columns, err
 }
 
-// parquet adds the n values of a chunk.
-func (c *column) parquet(chunk file.ColumnChunkReader, field *schema.Column, n int) error {
-	logical := field.LogicalType()
-	switch r := chunk.(type) {
-	case *file.Float64ColumnChunkReader:
-		return values(c, floats, r.ReadBatch, field, n, c.float)
-	case *file.Float32ColumnChunkReader:
-		return values(c, floats, r.ReadBatch, field, n, func(v float32) { c.float(float64(v)) })
-	case *file.BooleanColumnChunkReader:
-		return values(c, bools, r.ReadBatch, field, n, c.bool)
-	case *file.Int32ColumnChunkReader:
-		switch l := logical.(type) {
-		case schema.DateLogicalType:
-			return values(c, times, r.ReadBatch, field, n, func(v int32) { c.int(int64(v) * 86_400_000_000) })
-		case schema.DecimalLogicalType:
-			return values(c, floats, r.ReadBatch, field, n, func(v int32) { c.float(float64(v) / math.Pow10(int(l.Scale()))) })
-		case schema.IntLogicalType:
-			if !l.IsSigned() {
-				return values(c, ints, r.ReadBatch, field, n, func(v int32) { c.int(int64(uint32(v))) })
+// chunk is a column of a row group while its pages are read.
+type chunk struct {
+	column     *column
+	field      *schema.Column
+	read       func(c *column, b []byte) int // adds one plain value and gives the bytes that it took; -1 when there are too few
+	packing    compress.Compression
+	dictionary *column
+	rows       int    // that are still to come
+	left       *int64 // bytes that all pages may still inflate to
+}
+
+func (x *chunk) pages(b []byte) error {
+	if x.read == nil {
+		x.column.kind = other
+		x.column.rows += x.rows
+		return nil
+	}
+	for x.rows > 0 {
+		t := thrift{b: b}
+		p := t.page()
+		if t.bad || p.plain < 0 || p.packed < 0 || p.packed > int64(len(b)-t.at) || p.values < 0 || p.levels > p.packed || p.levels > p.plain {
+			return damagedParquet()
+		}
+		if *x.left -= p.plain; *x.left < 0 {
+			return errMemory
+		}
+		data := b[t.at : t.at+int(p.packed)]
+		b = b[t.at+int(p.packed):]
+		levels := data[:p.levels]
+		if p.kind != pageData2 {
+			levels = nil
+		}
+		if p.kind != pageData && p.kind != pageDictionary && p.kind != pageData2 {
+			continue
+		}
+		plain, err := data[len(levels):], error(nil)
+		if p.unpacked == 0 {
+			if plain, err = inflated(plain, x.packing, p.plain-int64(len(levels))); err != nil {
+				return err
 			}
 		}
-		return values(c, ints, r.ReadBatch, field, n, func(v int32) { c.int(int64(v)) })
-	case *file.Int64ColumnChunkReader:
+		if p.kind == pageDictionary {
+			if p.values > int64(len(plain)) || x.dictionary != nil {
+				return damagedParquet()
+			}
+			x.dictionary = &column{name: x.column.name, kind: x.column.kind}
+			for range p.values {
+				n := x.read(x.dictionary, plain)
+				if n < 0 {
+					return damagedParquet()
+				}
+				plain = plain[n:]
+			}
+			continue
+		}
+		if p.values > int64(x.rows) {
+			return damagedParquet()
+		}
+		if err := x.page(p, levels, plain); err != nil {
+			return err
+		}
+		x.rows -= int(p.values)
+	}
+	return nil
+}
+
+// page adds the values of a data page.
+func (x *chunk) page(p page, levels, b []byte) error {
+	n, there := int(p.values), int(p.values)
+	var defined []uint32
+	if x.field.MaxDefinitionLevel() > 0 {
+		if p.kind == pageData {
+			if len(b) < 4 {
+				return damagedParquet()
+			}
+			size := int64(binary.LittleEndian.Uint32(b))
+			if size > int64(len(b)-4) {
+				return damagedParquet()
+			}
+			levels, b = b[4:4+size], b[4+size:]
+		}
+		ok := false
+		if defined, ok = hybrid(levels, 1, n); !ok {
+			return damagedParquet()
+		}
+		there = 0
+		for _, d := range defined {
+			there += int(d)
+		}
+	}
+	next, err := x.values(p.encoding, b, there)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if defined != nil && defined[i] == 0 {
+			x.column.missing()
+		} else if !next() {
+			return damagedParquet()
+		}
+	}
+	return nil
+}
+
+// values gives what adds the next value of a page.
+func (x *chunk) values(encoding int64, b []byte, n int) (func() bool, error) {
+	isBool := x.column.kind == bools
+	switch {
+	case encoding == encodingDictionary || encoding == encodingOldDictionary:
+		if x.dictionary == nil || len(b) == 0 && n > 0 {
+			return nil, damagedParquet()
+		}
+		var places []uint32
+		if n > 0 {
+			ok := false
+			if places, ok = hybrid(b[1:], int(b[0]), n); !ok {
+				return nil, damagedParquet()
+			}
+		}
+		at := 0
+		return func() bool {
+			k := int(places[at])
+			at++
+			return x.column.copy(x.dictionary, k)
+		}, nil
+	case isBool && (encoding == encodingRLE || encoding == encodingPlain):
+		var bits []uint32
+		if encoding == encodingRLE {
+			if len(b) < 4 {
+				return nil, damagedParquet()
+			}
+			ok := false
+			if bits, ok = hybrid(b[4:], 1, n); !ok {
+				return nil, damagedParquet()
+			}
+		} else if len(b) < (n+7)/8 {
+			return nil, damagedParquet()
+		}
+		at := 0
+		return func() bool {
+			if bits != nil {
+				x.column.bool(bits[at] == 1)
+			} else {
+				x.column.bool(b[at/8]>>(at%8)&1 == 1)
+			}
+			at++
+			return true
+		}, nil
+	case encoding == encodingPlain:
+		return func() bool {
+			took := x.read(x.column, b)
+			if took >= 0 {
+				b = b[took:]
+			}
+			return took >= 0
+		}, nil
+	}
+	return nil, fault.New(fault.Invalid, "a column is written with the encoding %d, which is not read", encoding).WithHint("write it plain or with a dictionary, as pandas and DuckDB do")
+}
+
+// copy adds value k of a dictionary.
+func (c *column) copy(from *column, k int) bool {
+	if k < 0 || k >= from.rows {
+		return false
+	}
+	switch c.kind {
+	case floats:
+		c.float(from.floats[k])
+	case ints, times:
+		c.int(from.ints[k])
+	case texts:
+		c.text(from.texts[k])
+	default:
+		return false
+	}
+	return true
+}
+
+// reader sets the kind of a column and gives what reads a plain value of it; nil for what no input takes.
+func (c *column) reader(field *schema.Column) func(*column, []byte) int {
+	le := binary.LittleEndian
+	fixed := func(k kind, size int, put func(*column, []byte)) func(*column, []byte) int {
+		c.kind = k
+		return func(to *column, b []byte) int {
+			if len(b) < size {
+				return -1
+			}
+			put(to, b)
+			return size
+		}
+	}
+	switch logical := field.LogicalType(); field.PhysicalType() {
+	case parquet.Types.Double:
+		return fixed(floats, 8, func(to *column, b []byte) { to.float(math.Float64frombits(le.Uint64(b))) })
+	case parquet.Types.Float:
+		return fixed(floats, 4, func(to *column, b []byte) { to.float(float64(math.Float32frombits(le.Uint32(b)))) })
+	case parquet.Types.Boolean:
+		return fixed(bools, 1, func(to *column, b []byte) { to.bool(b[0] == 1) }) // bits: read elsewhere
+	case parquet.Types.Int32:
+		switch l := logical.(type) {
+		case schema.DateLogicalType:
+			return fixed(times, 4, func(to *column, b []byte) { to.int(int64(int32(le.Uint32(b))) * 86_400_000_000) })
+		case schema.DecimalLogicalType:
+			return fixed(floats, 4, func(to *column, b []byte) { to.float(float64(int32(le.Uint32(b))) / math.Pow10(int(l.Scale()))) })
+		case schema.IntLogicalType:
+			if !l.IsSigned() {
+				return fixed(ints, 4, func(to *column, b []byte) { to.int(int64(le.Uint32(b))) })
+			}
+		}
+		return fixed(ints, 4, func(to *column, b []byte) { to.int(int64(int32(le.Uint32(b)))) })
+	case parquet.Types.Int64:
 		switch l := logical.(type) {
 		case schema.TimestampLogicalType:
 			switch l.TimeUnit() {
 			case schema.TimeUnitMillis:
-				return values(c, times, r.ReadBatch, field, n, func(v int64) { c.int(v * 1000) })
+				return fixed(times, 8, func(to *column, b []byte) { to.int(int64(le.Uint64(b)) * 1000) })
 			case schema.TimeUnitNanos:
-				return values(c, times, r.ReadBatch, field, n, func(v int64) { c.int(floorDiv(v, 1000)) })
+				return fixed(times, 8, func(to *column, b []byte) { to.int(floorDiv(int64(le.Uint64(b)), 1000)) })
 			}
-			return values(c, times, r.ReadBatch, field, n, c.int)
+			return fixed(times, 8, func(to *column, b []byte) { to.int(int64(le.Uint64(b))) })
 		case schema.DecimalLogicalType:
-			return values(c, floats, r.ReadBatch, field, n, func(v int64) { c.float(float64(v) / math.Pow10(int(l.Scale()))) })
+			return fixed(floats, 8, func(to *column, b []byte) { to.float(float64(int64(le.Uint64(b))) / math.Pow10(int(l.Scale()))) })
 		case schema.IntLogicalType:
 			if !l.IsSigned() {
-				return values(c, floats, r.ReadBatch, field, n, func(v int64) { c.float(float64(uint64(v))) })
+				return fixed(floats, 8, func(to *column, b []byte) { to.float(float64(le.Uint64(b))) })
 			}
 		}
-		return values(c, ints, r.ReadBatch, field, n, c.int)
-	case *file.Int96ColumnChunkReader:
-		return values(c, times, r.ReadBatch, field, n, func(v parquet.Int96) { c.int(v.ToTime().UnixMicro()) })
-	case *file.ByteArrayColumnChunkReader:
-		bad := -1
-		err := values(c, texts, r.ReadBatch, field, n, func(v parquet.ByteArray) {
-			if !utf8.Valid(v) && bad < 0 && isText(logical) {
-				bad = c.rows
-			}
-			c.text(string(v))
+		return fixed(ints, 8, func(to *column, b []byte) { to.int(int64(le.Uint64(b))) })
+	case parquet.Types.Int96:
+		return fixed(times, 12, func(to *column, b []byte) {
+			// Nanoseconds of the day, and the Julian day; 2440588 is 1970-01-01.
+			to.int((int64(le.Uint32(b[8:]))-2440588)*86_400_000_000 + int64(le.Uint64(b))/1000)
 		})
-		if err == nil && bad >= 0 {
-			return fault.New(fault.Invalid, "row %d, column %q: the text is not UTF-8", bad, codec.Clip(c.name)).With("row", bad).With("column", c.name)
+	case parquet.Types.ByteArray:
+		c.kind = texts
+		return func(to *column, b []byte) int {
+			if len(b) < 4 || int64(le.Uint32(b)) > int64(len(b)-4) {
+				return -1
+			}
+			n := 4 + int(le.Uint32(b))
+			if isText(logical) && !utf8.Valid(b[4:n]) {
+				return -1
+			}
+			to.text(string(b[4:n]))
+			return n
 		}
-		return err
 	}
-	c.kind = other
-	c.rows += n
 	return nil
 }
 
@@ -140,39 +338,6 @@ func floorDiv(a, b int64) int64 {
 		q--
 	}
 	return q
-}
-
-// values reads n values of a chunk and gives those that are there to put.
-func values[T any](c *column, k kind, read func(int64, []T, []int16, []int16) (int64, int, error), field *schema.Column, n int, put func(T)) error {
-	c.kind = k
-	const batch = 4096
-	buffer := make([]T, min(n, batch))
-	levels := make([]int16, min(n, batch))
-	optional := field.MaxDefinitionLevel() > 0
-	for n > 0 {
-		want := min(n, batch)
-		total, got, err := read(int64(want), buffer[:want], levels[:want], nil)
-		if err != nil {
-			return err
-		}
-		if total <= 0 || total > int64(want) {
-			return fault.New(fault.Invalid, "the column %q has fewer values than the file has rows", codec.Clip(c.name))
-		}
-		at := 0
-		for i := range int(total) {
-			if optional && levels[i] < field.MaxDefinitionLevel() {
-				c.missing()
-				continue
-			}
-			if at >= got {
-				return fault.New(fault.Invalid, "the column %q has fewer values than the file has rows", codec.Clip(c.name))
-			}
-			put(buffer[at])
-			at++
-		}
-		n -= int(total)
-	}
-	return nil
 }
 
 // writeParquet writes a file with one row group.

@@ -95,9 +95,6 @@ func (d *door) target(req *http.Request) (target, error) {
 	if t.deployment = req.PathValue("deployment"); t.deployment == "" {
 		t.deployment = t.model
 	}
-	if l := label; l != "" && l != "canary" && l != "stable" && l != "champion" && req.Method == http.MethodGet {
-		return t, fault.New(fault.NotFound, "%s has no version %q", codec.Clip(t.deployment), codec.Clip(l)).WithHint("labels are stable and, while there is one, canary")
-	}
 	var err error
 	t.choice.Label = label
 	t.choice.Version, err = frame.Version(t.deployment, version)

@@ -79,6 +79,7 @@ func TestRequests(t *testing.T) {
 		{"a version", "two/versions/2:predict", `{"instances":[{"temp":10,"dest":"LAX"}]}`, `{"predictions":[3]}`},
 		{"the route's version", "two:predict", `{"instances":[{"temp":10,"dest":"LAX"}]}`, `{"predictions":[1]}`},
 		{"a label", "two/labels/stable:predict", `{"instances":[{"temp":10,"dest":"LAX"}]}`, `{"predictions":[1]}`},
+		{"a label of the route", "two/labels/next:predict", `{"instances":[{"temp":10,"dest":"LAX"}]}`, `{"predictions":[3]}`},
 		{"keys and times", "value:predict", `{"instances":[{"temp":5,"dest":"LAX","trimtab_key":"k","trimtab_at":"2013-04-01T10:00:00Z"}]}`, `{"predictions":[0.5]}`},
 		{"tensors as rows", "mean:predict", `{"instances":[[1,2,3],[4,5,6.5]]}`, `{"predictions":[2,5.1666665]}`},
 		{"tensors as named rows", "mean:predict", `{"instances":[{"image":[1,2,3]}]}`, `{"predictions":[2]}`},

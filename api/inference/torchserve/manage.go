@@ -311,13 +311,15 @@ func (d *door) setDefault(w http.ResponseWriter, req *http.Request) error {
 	switch {
 	case !slices.Contains(at.Resident, v):
 		return noVersion(at, v)
-	case at.Route.Canary != 0:
-		return fault.New(fault.Conflict, "a rollout of %s is under way: version %d is the canary", at.Name, at.Route.Canary).WithHint("promote or abort it first: trimtab deployments show %s", at.Name)
+	case at.Route.Canary != 0 || len(at.Route.Variants) > 0 || at.Route.Shadow != 0:
+		return fault.New(fault.Conflict, "a rollout of %s is under way", at.Name).WithHint("promote or abort it first: trimtab deployments show %s", at.Name)
 	case v == at.Route.Champion:
 	case d.opt.Champion != nil:
 		err = d.opt.Champion(req.Context(), at.Name, v, "set-default through TorchServe's API")
 	default:
-		err = d.serving.SetRoute(req.Context(), nil, at.Name, serve.Route{Champion: v})
+		r := at.Route
+		r.Champion = v
+		err = d.serving.SetRoute(req.Context(), nil, at.Name, r)
 	}
 	if err != nil {
 		return err
