@@ -19,7 +19,6 @@ var casts = map[string]operator{
 		}
 		cast(c, c.arg(0), kind)
 	}},
-	"ai.onnx.ml.CastMap": {run: func(*call) { throw(fault.FormatNotServed, "maps of numbers by number are not evaluated here") }},
 }
 
 func castKind(n *node) any {
