@@ -2,57 +2,17 @@ package grpcdoor
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
-	"github.com/trimtab-ml/trimtab/engine/table"
+	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/registry"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
-
-// tensorInfo describes an input or an output.
-type tensorInfo struct {
-	name     string
-	kind     tensor.Type
-	shape    []int64 // -1 = free
-	optional bool
-}
-
-// kindTypes is the datatype in which an input of a kind is described; requests may send others that are safe to change to it.
-var kindTypes = map[table.Kind]tensor.Type{table.Double: tensor.FP64, table.Long: tensor.Int64, table.Boolean: tensor.Bool, table.Datetime: tensor.String, table.String: tensor.String}
-
-func describeInputs(sig *registry.Signature) []tensorInfo {
-	var out []tensorInfo
-	if sig.Task == registry.TaskTensors {
-		for _, f := range sig.TensorInputs {
-			out = append(out, tensorInfo{f.Name, f.Type, sizes(f.Shape), f.Optional})
-		}
-		return out
-	}
-	for _, in := range sig.Inputs {
-		out = append(out, tensorInfo{in.Name, kindTypes[in.Kind], []int64{-1}, in.Nullable})
-	}
-	return out
-}
-
-func describeOutputs(sig *registry.Signature) []tensorInfo {
-	var out []tensorInfo
-	switch sig.Task {
-	case registry.TaskTensors:
-		for _, f := range sig.TensorOutputs {
-			out = append(out, tensorInfo{name: f.Name, kind: f.Type, shape: sizes(f.Shape)})
-		}
-		return out
-	case taskRegression:
-		out = append(out, tensorInfo{name: outVariable, kind: tensor.FP64, shape: []int64{-1, 1}})
-	default:
-		out = append(out, tensorInfo{name: outProbabilities, kind: tensor.FP64, shape: []int64{-1, int64(classesOf(sig))}}, tensorInfo{name: outLabel, kind: tensor.String, shape: []int64{-1}})
-	}
-	return append(out, tensorInfo{name: outID, kind: tensor.String, shape: []int64{-1}}, tensorInfo{name: outVersion, kind: tensor.Int64, shape: []int64{-1}},
-		tensorInfo{name: outArm, kind: tensor.String, shape: []int64{-1}})
-}
 
 func sizes(shape []int) []int64 {
 	out := make([]int64, len(shape))
@@ -85,7 +45,7 @@ func (in *inference) ModelReady(ctx context.Context, q *inferencepb.ModelReadyRe
 }
 
 // extensions of the protocol that are served, by Triton's names.
-var extensions = []string{"model_repository", "model_configuration", "statistics", "parameters"}
+var extensions = []string{"classification", "model_repository", "model_configuration", "statistics", "parameters"}
 
 // ServerMetadata names the program.
 func (in *inference) ServerMetadata(context.Context, *inferencepb.ServerMetadataRequest) (*inferencepb.ServerMetadataResponse, error) {
@@ -116,7 +76,7 @@ func (in *inference) ModelMetadata(ctx context.Context, q *inferencepb.ModelMeta
 		return nil, err
 	}
 	out := &inferencepb.ModelMetadataResponse{Name: deployment.Name, Platform: "trimtab", Versions: versions(deployment, q.Version, v),
-		Inputs: metadataOf(describeInputs(sig)), Outputs: metadataOf(describeOutputs(sig))}
+		Inputs: metadataOf(codec.InputFields(sig)), Outputs: metadataOf(codec.OutputFields(sig))}
 	return out, nil
 }
 
@@ -132,10 +92,10 @@ func versions(d *serve.Deployment, asked string, v int) []string {
 	return out
 }
 
-func metadataOf(infos []tensorInfo) []*inferencepb.ModelMetadataResponse_TensorMetadata {
+func metadataOf(all []predictor.Field) []*inferencepb.ModelMetadataResponse_TensorMetadata {
 	var out []*inferencepb.ModelMetadataResponse_TensorMetadata
-	for _, f := range infos {
-		out = append(out, &inferencepb.ModelMetadataResponse_TensorMetadata{Name: f.name, Datatype: f.kind.String(), Shape: f.shape})
+	for _, f := range all {
+		out = append(out, &inferencepb.ModelMetadataResponse_TensorMetadata{Name: f.Name, Datatype: f.Type.String(), Shape: sizes(f.Shape)})
 	}
 	return out
 }
@@ -153,30 +113,30 @@ func (in *inference) ModelConfig(ctx context.Context, q *inferencepb.ModelConfig
 	if err != nil {
 		return nil, err
 	}
-	inputs, outputs := describeInputs(sig), describeOutputs(sig)
+	inputs, outputs := codec.InputFields(sig), codec.OutputFields(sig)
 	batched := true
-	for _, f := range append(append([]tensorInfo(nil), inputs...), outputs...) {
-		batched = batched && len(f.shape) > 0 && f.shape[0] == -1
+	for _, f := range slices.Concat(inputs, outputs) {
+		batched = batched && len(f.Shape) > 0 && f.Shape[0] == -1
 	}
 	c := &inferencepb.ModelConfig{Name: deployment.Name, Platform: "trimtab", Backend: "trimtab", ModelTransactionPolicy: &inferencepb.ModelTransactionPolicy{},
 		VersionPolicy: &inferencepb.ModelVersionPolicy{PolicyChoice: &inferencepb.ModelVersionPolicy_Specific_{Specific: &inferencepb.ModelVersionPolicy_Specific{Versions: []int64{int64(v)}}}}}
-	dims := func(f tensorInfo) []int64 {
+	dims := func(f predictor.Field) []int64 {
 		if !batched {
-			return f.shape
+			return sizes(f.Shape)
 		}
-		if len(f.shape) == 1 {
+		if len(f.Shape) == 1 {
 			return []int64{1}
 		}
-		return f.shape[1:]
+		return sizes(f.Shape[1:])
 	}
 	if batched {
 		c.MaxBatchSize = serve.MaxRows
 	}
 	for _, f := range inputs {
-		c.Input = append(c.Input, &inferencepb.ModelInput{Name: f.name, DataType: configTypes[f.kind], Dims: dims(f), Optional: f.optional})
+		c.Input = append(c.Input, &inferencepb.ModelInput{Name: f.Name, DataType: configTypes[f.Type], Dims: dims(f), Optional: f.Optional})
 	}
 	for _, f := range outputs {
-		c.Output = append(c.Output, &inferencepb.ModelOutput{Name: f.name, DataType: configTypes[f.kind], Dims: dims(f)})
+		c.Output = append(c.Output, &inferencepb.ModelOutput{Name: f.Name, DataType: configTypes[f.Type], Dims: dims(f)})
 	}
 	return &inferencepb.ModelConfigResponse{Config: c}, nil
 }

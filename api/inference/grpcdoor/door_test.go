@@ -304,7 +304,7 @@ func TestParametersAndRowTensors(t *testing.T) {
 		t.Error("outputs do not come in the order of the request")
 	}
 	b := s.last.Load()
-	want := &serve.Batch{Request: "r1", Keys: []string{"UA|1"}, At: []int64{1364810400000000}, Explain: true, Priority: 2, Wanted: []string{"arm", "version"}, Params: map[string]any{"temperature": 0.5, "seed": uint64(9)}}
+	want := &serve.Batch{Request: "r1", Keys: []string{"UA|1"}, At: []int64{1364810400000000}, Explain: true, Priority: 2, Params: map[string]any{"temperature": 0.5, "seed": uint64(9)}}
 	got := *b
 	got.Columns = nil
 	if diff := cmp.Diff(want, &got, cmpopts.IgnoreFields(serve.Batch{}, "Header")); diff != "" {
@@ -322,6 +322,20 @@ func TestParametersAndRowTensors(t *testing.T) {
 	}
 	if b := s.last.Load(); len(b.Columns) != 2 || b.Keys[0] != "k" || b.At[0] != 7 {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestClassification asks for the greatest classes of an output, as Triton's extension has it.
+func TestClassification(t *testing.T) {
+	s := run(t, route.Config{})
+	q := row(250)
+	q.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "version"}, {Name: "probabilities", Parameters: map[string]*pb.InferParameter{"classification": {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: 1}}}}}
+	r, err := s.oip.ModelInfer(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"version": []int64{3}, "probabilities": []string{"0.750000:0:no"}}, outputs(t, r)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/internal/fault"
-	"github.com/trimtab-ml/trimtab/lifecycle/registry"
+	"github.com/trimtab-ml/trimtab/lifecycle/serve"
 )
 
 // inference is the service of the Open Inference Protocol. Its two methods of inference have handlers of their own, which read and write
@@ -71,15 +71,8 @@ func (d *Door) infer(ctx context.Context, q *inferRequest, r *inferResponse, wri
 	if err != nil {
 		return err
 	}
-	if len(q.wanted) > 0 && c.Label == "" {
-		// Before anything is answered and logged: an output that is not there refuses the request.
-		sig, _, err := d.serving.Signature(ctx, q.model, c.Version)
-		if err != nil {
-			return err
-		}
-		if err := checkOutputs(q.wanted, sig); err != nil {
-			return err
-		}
+	if err := d.choose(ctx, q.model, c, q.wanted, &q.batch); err != nil {
+		return err
 	}
 	if q.timeout > 0 {
 		var cancel context.CancelFunc
@@ -90,27 +83,34 @@ func (d *Door) infer(ctx context.Context, q *inferRequest, r *inferResponse, wri
 	if err != nil {
 		return err
 	}
-	outputs, err := outputsOf(a, q.wanted)
+	outputs, err := codec.Outputs(a, q.wanted)
 	if err != nil {
 		return err
+	}
+	for i, k := range q.classes {
+		if k > 0 {
+			best, err := codec.Classify(outputs[i].Tensor, k, a.Signature.Classes)
+			if err != nil {
+				return err
+			}
+			outputs[i].Tensor = best
+		}
 	}
 	return write(&answer{model: q.model, version: a.Version, id: q.id, final: streamed, outputs: outputs})
 }
 
-func checkOutputs(want []string, sig *registry.Signature) error {
-	all := describeOutputs(sig)
-	for _, name := range want {
-		known := slices.ContainsFunc(all, func(f tensorInfo) bool { return f.name == name }) || sig.Task != registry.TaskTensors && slices.Contains(explanations, name)
-		if known {
-			continue
-		}
-		names := make([]string, len(all))
-		for i := range all {
-			names[i] = all[i].name
-		}
-		return fault.New(fault.Invalid, "there is no output %q", clip(name)).WithHint("outputs are %s", strings.Join(names, ", "))
+// choose refuses outputs that are not there, before anything is answered and logged, and tells the model which of its own are wanted.
+// Which version a label means is known only when it answers: then all are made.
+func (d *Door) choose(ctx context.Context, model string, c serve.Choice, wanted []string, b *serve.Batch) error {
+	if len(wanted) == 0 || c.Label != "" {
+		return nil
 	}
-	return nil
+	sig, _, err := d.serving.Signature(ctx, model, c.Version)
+	if err != nil {
+		return err
+	}
+	b.Wanted = codec.Wanted(sig, wanted)
+	return codec.CheckOutputs(sig, wanted, b.Explain)
 }
 
 // modelStreamInfer answers the requests of a stream one after the other, each with one response. What is wrong with a request is said in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -94,7 +95,7 @@ func duration(d serve.Duration) *inferencepb.StatisticDuration {
 }
 
 func statistics(s *serve.Statistics) *inferencepb.ModelStatistics {
-	out := &inferencepb.ModelStatistics{Name: s.Name, Version: versionText(s.Version), LastInference: uint64(s.LastInference), InferenceCount: uint64(s.InferenceCount),
+	out := &inferencepb.ModelStatistics{Name: s.Name, Version: strconv.Itoa(s.Version), LastInference: uint64(s.LastInference), InferenceCount: uint64(s.InferenceCount),
 		ExecutionCount: uint64(s.ExecutionCount), InferenceStats: &inferencepb.InferStatistics{Success: duration(s.Success), Fail: duration(s.Fail), Queue: duration(s.Queue),
 			ComputeInput: duration(s.ComputeInput), ComputeInfer: duration(s.ComputeInfer), ComputeOutput: duration(s.ComputeOutput),
 			CacheHit: duration(s.CacheHit), CacheMiss: duration(s.CacheMiss)}}

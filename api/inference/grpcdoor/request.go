@@ -34,6 +34,7 @@ type inferRequest struct {
 	inputs             []inputTensor
 	raw                [][]byte
 	wanted             []string
+	classes            []int // of each wanted output: how many classes of it are asked for; 0 = its values
 	params             []parameter
 
 	batch   serve.Batch
@@ -78,7 +79,7 @@ func (q *inferRequest) release() {
 	clear(q.params[:cap(q.params)])
 	clear(q.columns[:cap(q.columns)])
 	clear(q.keys[:cap(q.keys)])
-	*q = inferRequest{inputs: q.inputs[:0], raw: q.raw[:0], wanted: q.wanted[:0], params: q.params[:0], columns: q.columns[:0], shapes: q.shapes[:0], keys: q.keys[:0], at: q.at[:0]}
+	*q = inferRequest{inputs: q.inputs[:0], raw: q.raw[:0], wanted: q.wanted[:0], classes: q.classes[:0], params: q.params[:0], columns: q.columns[:0], shapes: q.shapes[:0], keys: q.keys[:0], at: q.at[:0]}
 	requests.Put(q)
 }
 
@@ -282,14 +283,31 @@ func (q *inferRequest) readWanted(b []byte) error {
 	if len(q.wanted) >= maxTensors {
 		return fault.New(fault.Invalid, "the request names more than %d outputs", maxTensors)
 	}
-	name := ""
-	err := fields(b, "InferRequestedOutputTensor", func(f *field) (err error) {
-		if f.number == 1 {
-			name, err = f.text("InferRequestedOutputTensor")
+	const what = "InferRequestedOutputTensor"
+	name, classes := "", int64(0)
+	err := fields(b, what, func(f *field) (err error) {
+		switch f.number {
+		case 1:
+			name, err = f.text(what)
+		case 2:
+			if err = f.wants(protowire.BytesType, what); err != nil {
+				return err
+			}
+			var one [1]parameter
+			got, err := readParameter(one[:0], f.bytes)
+			if err != nil {
+				return err
+			}
+			if got[0].name == "classification" {
+				var ok bool
+				if classes, ok = whole(got[0].value); !ok || classes < 0 || classes > math.MaxInt32 {
+					return fault.New(fault.Invalid, "the parameter classification is how many classes are asked for")
+				}
+			}
 		}
 		return err
 	})
-	q.wanted = append(q.wanted, name)
+	q.wanted, q.classes = append(q.wanted, name), append(q.classes, int(classes))
 	return err
 }
 
@@ -361,7 +379,7 @@ func (q *inferRequest) prepare() error {
 			q.columns = append(q.columns, serve.Column{Name: in.name, Tensor: t, Kind: in.content})
 		}
 	}
-	q.batch = serve.Batch{Request: q.id, Columns: q.columns, Keys: q.keys, At: q.at, Wanted: q.wanted}
+	q.batch = serve.Batch{Request: q.id, Columns: q.columns, Keys: q.keys, At: q.at}
 	return q.parameters()
 }
 

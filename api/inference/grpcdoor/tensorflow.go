@@ -4,11 +4,14 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/tensorflowpb"
+	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/tensor"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/lifecycle/serve"
@@ -79,21 +82,15 @@ func (tf *tensorflow) Predict(ctx context.Context, q *tensorflowpb.PredictReques
 			infer.columns = append(infer.columns, serve.Column{Name: input, Tensor: t})
 		}
 	}
-	if len(q.OutputFilter) > 0 && c.Label == "" {
-		sig, _, err := d.serving.Signature(ctx, name, c.Version)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkOutputs(q.OutputFilter, sig); err != nil {
-			return nil, err
-		}
+	infer.batch = serve.Batch{Columns: infer.columns, Keys: infer.keys, At: infer.at}
+	if err := d.choose(ctx, name, c, q.OutputFilter, &infer.batch); err != nil {
+		return nil, err
 	}
-	infer.batch = serve.Batch{Columns: infer.columns, Keys: infer.keys, At: infer.at, Wanted: q.OutputFilter}
 	a, err := d.serving.Infer(ctx, name, c, &infer.batch)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := outputsOf(a, q.OutputFilter)
+	outputs, err := codec.Outputs(a, q.OutputFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +122,7 @@ func (tf *tensorflow) GetModelMetadata(ctx context.Context, q *tensorflowpb.GetM
 	if err != nil {
 		return nil, err
 	}
-	def := &tensorflowpb.SignatureDef{MethodName: "tensorflow/serving/predict", Inputs: infos(describeInputs(sig)), Outputs: infos(describeOutputs(sig))}
+	def := &tensorflowpb.SignatureDef{MethodName: "tensorflow/serving/predict", Inputs: infos(codec.InputFields(sig)), Outputs: infos(codec.OutputFields(sig))}
 	value, err := anypb.New(&tensorflowpb.SignatureDefMap{SignatureDef: map[string]*tensorflowpb.SignatureDef{servingDefault: def}})
 	if err != nil {
 		return nil, err
@@ -137,17 +134,17 @@ func choiceText(c serve.Choice) string {
 	if c.Version == 0 {
 		return ""
 	}
-	return versionText(c.Version)
+	return strconv.Itoa(c.Version)
 }
 
-func infos(all []tensorInfo) map[string]*tensorflowpb.TensorInfo {
+func infos(all []predictor.Field) map[string]*tensorflowpb.TensorInfo {
 	out := make(map[string]*tensorflowpb.TensorInfo, len(all))
 	for _, f := range all {
 		shape := &tensorflowpb.TensorShapeProto{}
-		for _, d := range f.shape {
-			shape.Dim = append(shape.Dim, &tensorflowpb.TensorShapeProto_Dim{Size: d})
+		for _, d := range f.Shape {
+			shape.Dim = append(shape.Dim, &tensorflowpb.TensorShapeProto_Dim{Size: int64(d)})
 		}
-		out[f.name] = &tensorflowpb.TensorInfo{Encoding: &tensorflowpb.TensorInfo_Name{Name: f.name + ":0"}, Dtype: toDataType[f.kind], TensorShape: shape}
+		out[f.Name] = &tensorflowpb.TensorInfo{Encoding: &tensorflowpb.TensorInfo_Name{Name: f.Name + ":0"}, Dtype: toDataType[f.Type], TensorShape: shape}
 	}
 	return out
 }
