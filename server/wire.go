@@ -228,6 +228,7 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	native.RegisterScore(p.router, builder, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterDeployments(p.router, serving, truth, projects.Seen, func(name string) time.Time { return projects.Clock(name).Now() }, filepath.Join(cfg.Dir, "temp"))
 	native.RegisterRollouts(p.router, rollouts, serving)
+	native.RegisterEngines(p.router, serving, models)
 	native.RegisterRetrain(p.router, trainer, projects, jobs)
 	native.RegisterMonitors(p.router, watch)
 	native.RegisterWeb(p.router)
