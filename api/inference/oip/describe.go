@@ -33,7 +33,7 @@ func (o *door) ready(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := req.PathValue("model")
+	name := modelOf(req)
 	if _, _, err := o.serving.Signature(req.Context(), name, v); err != nil {
 		if fault.Is(err, fault.Unavailable) {
 			return nil, fault.Wrap(err, fault.Invalid, "%s is not ready", name) // the protocol says "not ready" with a 4xx
@@ -52,13 +52,13 @@ func (o *door) described(req *http.Request) (d *serve.Deployment, sig *registry.
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if sig, served, err = o.serving.Signature(req.Context(), req.PathValue("model"), v); err != nil {
+	if sig, served, err = o.serving.Signature(req.Context(), modelOf(req), v); err != nil {
 		if fault.Is(err, fault.Unavailable) {
-			err = fault.Wrap(err, fault.Invalid, "%s is not ready", req.PathValue("model"))
+			err = fault.Wrap(err, fault.Invalid, "%s is not ready", modelOf(req))
 		}
 		return nil, nil, 0, err
 	}
-	d, err = o.serving.Get(req.Context(), req.PathValue("model"))
+	d, err = o.serving.Get(req.Context(), modelOf(req))
 	return d, sig, served, err
 }
 
@@ -218,11 +218,7 @@ func (o *door) stats(req *http.Request) (any, error) {
 		return nil, err
 	}
 	var all []serve.Deployment
-	name := req.PathValue("model")
-	if name == "" {
-		name = req.PathValue("deployment")
-	}
-	if name != "" {
+	if name := modelOf(req); name != "" {
 		d, err := o.serving.Get(req.Context(), name)
 		if err != nil {
 			return nil, err
@@ -318,10 +314,10 @@ func (o *door) load(req *http.Request) (any, error) {
 		return nil, err
 	}
 	for name := range in.Parameters {
-		return nil, fault.New(fault.Invalid, "failed to load '%s': the parameter %q is not taken: a model's files and configuration come from the registry", codec.Clip(req.PathValue("model")), codec.Clip(name)).
+		return nil, fault.New(fault.Invalid, "failed to load '%s': the parameter %q is not taken: a model's files and configuration come from the registry", codec.Clip(modelOf(req)), codec.Clip(name)).
 			WithHint("register a version: trimtab models import")
 	}
-	name := req.PathValue("model")
+	name := modelOf(req)
 	if err := o.serving.LoadModel(req.Context(), name); err != nil {
 		if fault.Is(err, fault.Internal) {
 			return nil, err
@@ -341,7 +337,7 @@ func (o *door) unload(req *http.Request) (any, error) {
 	if err := order(req, &in); err != nil {
 		return nil, err
 	}
-	name := req.PathValue("model")
+	name := modelOf(req)
 	if err := o.serving.UnloadModel(req.Context(), name); err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return nil, fault.Wrap(err, fault.Invalid, "failed to unload '%s'", codec.Clip(name))

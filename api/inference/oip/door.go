@@ -53,12 +53,16 @@ func Register(r *route.Router, s *serve.Service, opt codec.Options) {
 
 func (o *door) register(base string) {
 	r := o.router
+	one := "deployment/{model}"
+	if base != "" {
+		one = "deployment/{deployment}"
+	}
 	server := route.Access{Action: "server.describe", Resource: "server", Audit: route.Read}
 	health := route.Access{Action: "server.health", Resource: "server", Audit: route.Public}
 	list := route.Access{Action: "deployment.list", Resource: "deployment", Audit: route.Read}
-	read := route.Access{Action: "deployment.read", Resource: "deployment/{model}", Audit: route.Read}
-	load := route.Access{Action: "deployment.load", Resource: "deployment/{model}", Audit: route.Write}
-	infer := route.Access{Action: "deployment.predict", Resource: "deployment/{model}", Audit: route.Infer, MaxBody: o.opt.Limit()}
+	read := route.Access{Action: "deployment.read", Resource: one, Audit: route.Read}
+	load := route.Access{Action: "deployment.load", Resource: one, Audit: route.Write}
+	infer := route.Access{Action: "deployment.predict", Resource: one, Audit: route.Infer, MaxBody: o.opt.Limit()}
 	get := func(path string, a route.Access, h func(*http.Request) (any, error)) {
 		r.Handle(http.MethodGet, base+path, a, o.handle(h))
 	}
@@ -121,9 +125,6 @@ func WriteProblem(w http.ResponseWriter, req *http.Request, p *route.Problem) {
 // handle answers what is not hot.
 func (o *door) handle(h func(*http.Request) (any, error)) http.HandlerFunc {
 	return o.answer(func(w http.ResponseWriter, req *http.Request) error {
-		if err := o.based(req); err != nil {
-			return err
-		}
 		v, err := h(req)
 		if err != nil {
 			return err
@@ -146,13 +147,12 @@ func (o *door) answer(h func(http.ResponseWriter, *http.Request) error) http.Han
 	}
 }
 
-// based refuses another model under the base path of a deployment.
-func (o *door) based(req *http.Request) error {
-	deployment, model := req.PathValue("deployment"), req.PathValue("model")
-	if deployment == "" || model == "" || deployment == model {
-		return nil
+// modelOf is the deployment that a request is about: that of the base path, whatever its client calls the model, else the model's name.
+func modelOf(req *http.Request) string {
+	if name := req.PathValue("deployment"); name != "" {
+		return name
 	}
-	return fault.New(fault.NotFound, "there is no model %q under /d/%s", codec.Clip(model), codec.Clip(deployment)).WithHint("its name is that of the deployment")
+	return req.PathValue("model")
 }
 
 // version reads the version of the path; 0 when it has none.
@@ -163,7 +163,7 @@ func version(req *http.Request) (int, error) {
 	}
 	v, err := strconv.Atoi(text)
 	if err != nil || v < 1 {
-		return 0, fault.New(fault.NotFound, "%s has no version %q", codec.Clip(req.PathValue("model")), codec.Clip(text)).WithHint("versions are 1, 2, 3, …")
+		return 0, fault.New(fault.NotFound, "%s has no version %q", codec.Clip(modelOf(req)), codec.Clip(text)).WithHint("versions are 1, 2, 3, …")
 	}
 	return v, nil
 }
@@ -209,9 +209,6 @@ func (o *door) stream(w http.ResponseWriter, req *http.Request) error {
 // ask reads a request, has it answered, and writes the answer into the exchange, after a prefix. header is the length of its JSON when
 // bytes follow, else -1.
 func (o *door) ask(req *http.Request, x *codec.Exchange, prefix string) (header int, err error) {
-	if err := o.based(req); err != nil {
-		return -1, err
-	}
 	v, err := version(req)
 	if err != nil {
 		return -1, err
@@ -225,7 +222,7 @@ func (o *door) ask(req *http.Request, x *codec.Exchange, prefix string) (header 
 	if err := x.Read(req, o.opt.Limit()); err != nil {
 		return -1, err
 	}
-	ctx, name := req.Context(), req.PathValue("model")
+	ctx, name := req.Context(), modelOf(req)
 	c := calls.Get().(*call)
 	defer c.release()
 	if c.sig, _, err = o.serving.Signature(ctx, name, v); err != nil {
