@@ -25,7 +25,7 @@ function compress(): Plugin {
 export default defineConfig({
   base: '/ui/',
   plugins: [react(), compress()],
-  server: { port: 7071, proxy: { '/api': api, '/ajax-api': api, '/health': api } },
+  server: { port: 7071, proxy: { '/api': api, '/ajax-api': api, '/health': api, '/v2': api } },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0, // the content security policy allows no data: URLs

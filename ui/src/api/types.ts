@@ -1,5 +1,6 @@
 // The JSON of the native API (/api/v1), as its Go types write it: snake_case, times RFC 3339 in UTC.
 // Optional fields are those that Go leaves out when they are zero.
+import type { Certificate, Rule, Serving, ShadowStats, TensorField, Variant } from './serving';
 
 export interface Items<T> {
   items: T[];
@@ -214,9 +215,11 @@ export interface Signature {
   inputs: SignatureInput[];
   derived?: { name: string; expr: string; kind: Kind; from: string[] }[];
   features: string[];
-  task: 'binary' | 'multiclass' | 'regression';
+  task: 'binary' | 'multiclass' | 'regression' | 'tensors';
   classes?: string[];
   label: string;
+  tensor_inputs?: TensorField[]; // of a version that takes tensors as they come
+  tensor_outputs?: TensorField[];
   expr?: string;
   positive?: string;
   key?: string[];
@@ -449,6 +452,8 @@ export interface ModelVersion {
   location?: string;
   run_link?: string;
   model_id?: string;
+  serving?: Serving; // of a version that is not Trimtab's own
+  certificate?: Certificate;
 }
 
 export interface VersionDetail extends ModelVersion {
@@ -481,6 +486,12 @@ export interface Route {
   canary?: number;
   canary_share?: number; // 0 to 1
   paused?: boolean;
+  standby?: number; // a swap makes it champion
+  variants?: Variant[]; // of an A/B test
+  rules?: Rule[]; // the first that matches counts
+  labels?: Record<string, number>;
+  shadow?: number;
+  shadow_share?: number; // of the requests
 }
 
 export interface Deployment {
@@ -496,6 +507,7 @@ export interface Deployment {
   problem?: string;
   stats: DeploymentStats;
   versions: Record<string, { rollout: ServeStats; recent: ServeStats }>; // by resident version
+  shadow?: ShadowStats; // not in lists
 }
 
 /** What the log of a deployment holds. */
@@ -577,7 +589,7 @@ export interface LogRow {
   at: string;
   received: string; // by the server's clock
   version: number;
-  arm: 'champion' | 'canary';
+  arm: 'champion' | 'canary' | 'contender';
   scores: number[] | null;
   champion_version?: number;
   champion_scores?: number[];

@@ -1,5 +1,5 @@
 // Deployments: who gets which version, whether the canary holds, what was answered and what came true.
-import { useMemo, useState } from 'react';
+import { lazy, Suspense, useMemo, useState } from 'react';
 import { Link, useParams } from '@tanstack/react-router';
 import { seg } from '../api/client';
 import { useAct, useList, useRead } from '../api/queries';
@@ -23,6 +23,9 @@ import { Table } from '../parts/table';
 import { EventLine } from '../parts/timeline';
 import { TryIt } from '../parts/tryit';
 import { Traffic } from './home';
+
+// Seen by those who open its tab.
+const Endpoint = lazy(() => import('./endpoint'));
 
 export function DeploymentsPage() {
   const { name } = useProject();
@@ -106,6 +109,7 @@ export function DeploymentPage() {
       }
       tabs={[
         { label: 'Rollout', to: `/deployments/${name}/rollout`, current: tab === 'rollout' },
+        { label: 'Endpoint', to: `/deployments/${name}/endpoint`, current: tab === 'endpoint' },
         { label: 'Log', to: `/deployments/${name}/log`, current: tab === 'log' },
         { label: 'Outcomes', to: `/deployments/${name}/outcomes`, current: tab === 'outcomes' },
         { label: 'History', to: `/deployments/${name}/history`, current: tab === 'history', n: rollouts.past.length },
@@ -115,6 +119,11 @@ export function DeploymentPage() {
         <section className="panel"><Failure error={deployment.error} what="The deployment cannot be shown" retry={() => void deployment.refetch()} /></section>
       ) : !d ? (
         <section className="panel"><Loading rows={8} /></section>
+      ) : tab === 'endpoint' ? (
+        <div className="grid">
+          <div className="s8 col"><Suspense fallback={<section className="panel"><Loading rows={8} /></section>}><Endpoint deployment={d} /></Suspense></div>
+          <div className="s4 col"><TryPanel deployment={d} /></div>
+        </div>
       ) : tab === 'log' ? (
         <Log deployment={d} />
       ) : tab === 'outcomes' ? (

@@ -15,7 +15,7 @@ import { compact, count, fixed, percent, plural, signed, signedRange } from '../
 import { Panel, Segments } from '../parts/page';
 import { Await, Empty, Failure } from '../parts/states';
 import { Table } from '../parts/table';
-import { RowForm } from '../parts/tryit';
+import { RowForm } from '../parts/rowform';
 
 const unitWords: Record<MarginUnit, string> = { log_odds: 'log-odds', score: 'score before the softmax', log: 'logarithm of the value', probability: 'probability', value: 'unit of the label' };
 const most = 12; // columns of a drawing

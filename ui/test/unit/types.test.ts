@@ -1,4 +1,4 @@
-// The types of the API are written by hand in src/api/types.ts; here each is held against the schema that the server publishes in
+// The types of the API are written by hand in src/api/types.ts and serving.ts; here each is held against the schema that the server publishes in
 // docs/openapi.json, through everything it is made of: a field that the server does not know, or may leave out, is a mistake.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ interface Schema {
   additionalProperties?: boolean | Schema;
 }
 
-const file = fileURLToPath(new URL('../../src/api/types.ts', import.meta.url));
+const files = ['types', 'serving'].map((name) => fileURLToPath(new URL(`../../src/api/${name}.ts`, import.meta.url)));
 const openapi = JSON.parse(readFileSync(new URL('../../../docs/openapi.json', import.meta.url), 'utf8')) as { components: { schemas: Record<string, Schema> } };
 const schemas = openapi.components.schemas;
 
@@ -21,7 +21,7 @@ const schemas = openapi.components.schemas;
 const roots: Record<string, string> = {
   Project: 'ProjectView', DatasetVersion: 'DataVersion', DatasetProfile: 'DataProfile', QuarantineView: 'QuarantineOutputBody', DatasetDiff: 'DataDiff',
   Run: 'TrackRun', Point: 'TrackPoint', AliasMove: 'RegistryMove', ModelVersion: 'RegistryVersion', VersionDetail: 'VersionDetail', Model: 'RegistryModel',
-  Deployment: 'Deployment', Rollout: 'Rollout', LogRow: 'LogRow', PredictAnswer: 'PredictAnswer',
+  Deployment: 'Deployment', EnginesView: 'EnginesOutputBody', ShadowStats: 'ServeShadowStats', RouteChange: 'ChangeInputBody', Rollout: 'Rollout', LogRow: 'LogRow', PredictAnswer: 'PredictAnswer',
   RowExplanations: 'RowExplanations', ExplanationSummary: 'ExplainSummary',
   Verdict: 'MonitorVerdict', DriftView: 'MonitorDriftView', Monitor: 'MonitorState', PerformanceView: 'MonitorPerformanceView', Alert: 'MonitorAlert',
   Trigger: 'RetrainTrigger', RetrainView: 'RetrainOutputBody', Event: 'GovernEvent', Job: 'QueueJob', Problem: 'Problem',
@@ -30,13 +30,14 @@ const roots: Record<string, string> = {
 /** Types of no schema: the wrapper of lists, and files whose own formats are described elsewhere. */
 const without = ['Items', 'File', 'Step', 'ContractCheck', 'ReferenceFile'];
 
-const program = ts.createProgram([file], { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022 });
+const program = ts.createProgram(files, { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022 });
 const checker = program.getTypeChecker();
-const source = program.getSourceFile(file) as ts.SourceFile;
 const declared = new Map<string, ts.Type>();
-ts.forEachChild(source, (node) => {
-  if (ts.isInterfaceDeclaration(node)) declared.set(node.name.text, checker.getTypeAtLocation(node));
-});
+for (const file of files) {
+  ts.forEachChild(program.getSourceFile(file) as ts.SourceFile, (node) => {
+    if (ts.isInterfaceDeclaration(node)) declared.set(node.name.text, checker.getTypeAtLocation(node));
+  });
+}
 
 const resolve = (schema: Schema | undefined): Schema | undefined => (schema?.$ref ? resolve(schemas[schema.$ref.replace('#/components/schemas/', '')]) : schema);
 
@@ -78,7 +79,7 @@ function compare(type: ts.Type, given: Schema | undefined, where: string) {
 
 test('the types of the API are those of docs/openapi.json', () => {
   for (const [name, schema] of Object.entries(roots)) {
-    expect(declared.has(name), `types.ts has ${name}`).toBe(true);
+    expect(declared.has(name), `there is a type ${name}`).toBe(true);
     expect(schemas[schema], `docs/openapi.json has ${schema}`).toBeDefined();
     compare(declared.get(name) as ts.Type, { $ref: `#/components/schemas/${schema}` }, name);
   }
