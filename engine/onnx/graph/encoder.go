@@ -122,7 +122,7 @@ func (e *codes) index(keys *Tensor) {
 	}
 }
 
-// old is the encoder of opset 1: texts become their place among the classes, and places the texts.
+// oldLabelEncoder is the encoder of opset 1: texts become their place among the classes, and places the texts.
 func oldLabelEncoder(a attributes, list []string) any {
 	e := &codes{missing: -1, values: New(list, len(list))}
 	e.index(e.values)
@@ -154,7 +154,7 @@ func labelEncoder(c *call) {
 }
 
 func (e *codes) encode(c *call, t *Tensor) {
-	find := func(int) (int, bool) { return 0, false }
+	var find func(i int) (int, bool)
 	switch d := t.Data.(type) {
 	case []string:
 		if e.texts == nil {
