@@ -23,6 +23,7 @@ import (
 	"github.com/trimtab-ml/trimtab/infra/blob"
 	"github.com/trimtab-ml/trimtab/infra/catalog"
 	"github.com/trimtab-ml/trimtab/infra/duck"
+	"github.com/trimtab-ml/trimtab/infra/otel"
 	"github.com/trimtab-ml/trimtab/infra/queue"
 	"github.com/trimtab-ml/trimtab/infra/series"
 	"github.com/trimtab-ml/trimtab/infra/worker"
@@ -205,7 +206,12 @@ func build(ctx context.Context, cfg Config, token string, loopback bool) (_ *pro
 	collector := track.NewCollector(track.CollectorConfig{Runs: runs, Blobs: blobs, Holders: []track.BlobHolder{datasets, models, truth}, Jobs: jobs, Log: cfg.Log})
 
 	// ---- doors
-	routes := route.Config{Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics, Token: secretFor(token, loopback)}
+	traces, err := otel.Open(ctx, cfg.Version, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("traces", traces.Close)
+	routes := route.Config{Tracer: traces.Tracer("trimtab"), Version: cfg.Version, Hosts: cfg.Hosts, Log: cfg.Log, Metrics: metrics, Token: secretFor(token, loopback)}
 	p.router = route.New(routes)
 	native.RegisterServer(p.router, native.ServerOptions{Version: cfg.Version, Compatible: mlflow.Version, Metrics: metrics})
 	native.RegisterBackup(p.router, snapshots(cfg, db, points), cfg.Log)

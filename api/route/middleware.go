@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/internal/id"
 	"github.com/trimtab-ml/trimtab/lifecycle/govern"
@@ -106,6 +109,12 @@ func (r *Router) wrap(pattern string, a Access, h http.HandlerFunc) http.Handler
 			ctx := context.WithValue(req.Context(), requestIDKey{}, requestID)
 			req = req.WithContext(govern.WithActor(ctx, who))
 		}
+		var span trace.Span
+		if a.Audit == Infer && r.cfg.Tracer != nil {
+			var ctx context.Context
+			ctx, span = r.Trace(req.Context(), propagation.HeaderCarrier(req.Header), req.Method+" "+pattern)
+			req = req.WithContext(ctx)
+		}
 		defer func() {
 			if cause := recover(); cause != nil {
 				r.recovered(rec, req, cause, series, start)
@@ -116,6 +125,9 @@ func (r *Router) wrap(pattern string, a Access, h http.HandlerFunc) http.Handler
 				status = http.StatusOK
 			}
 			series.end(status, time.Since(start))
+			if span != nil {
+				Traced(req.Context(), span, status)
+			}
 			if a.Audit == Write {
 				r.log.Info("audit", "actor", who, "action", a.Action, "resource", resource(a.Resource, req),
 					"status", status, "request_id", requestID, "ms", time.Since(start).Milliseconds())

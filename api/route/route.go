@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
 )
@@ -69,6 +70,7 @@ type Config struct {
 	Hosts   []string     // further Host names that a loopback server answers to; "*" = any (only with Token)
 	Log     *slog.Logger // nil = discard
 	Metrics *prometheus.Registry
+	Tracer  trace.Tracer // makes a span of every request of the data plane; nil = none
 }
 
 // Router dispatches requests to registered routes. Register everything before the first request; serving is then

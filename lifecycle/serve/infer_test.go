@@ -28,11 +28,11 @@ func TestColumnsAnswerLikeRows(t *testing.T) {
 	must(t, b.SetRoute(ctx, nil, "delays", serve.Route{Champion: 1}))
 
 	rows := &serve.Batch{}
-	temps, dests, seats := []float64{1, math.NaN(), 3}, []string{"BOS", "", "XXX"}, []int64{100, 200, 300}
-	for i := range temps {
+	degrees, dests, seats := []float64{1, math.NaN(), 3}, []string{"BOS", "", "ZZZ"}, []int64{100, 200, 300}
+	for i := range degrees {
 		row := serve.Row{{Name: "dest", Cell: text(dests[i])}, {Name: "seats", Cell: number(float64(seats[i]))}}
-		if temps[i] == temps[i] {
-			row = append(row, serve.Field{Name: "temp", Cell: number(temps[i])})
+		if degrees[i] == degrees[i] {
+			row = append(row, serve.Field{Name: "temp", Cell: number(degrees[i])})
 		}
 		rows.Rows = append(rows.Rows, row)
 	}
@@ -42,7 +42,7 @@ func TestColumnsAnswerLikeRows(t *testing.T) {
 		serve.Column{Name: "extra", Tensor: tensor.New([]float32{1, 2, 3, 4, 5, 6}, 3, 2)},
 		serve.Column{Name: "seats", Tensor: tensor.New(seats, 3, 1)},
 		serve.Column{Name: "dest", Tensor: tensor.New(dests, 3)},
-		serve.Column{Name: "temp", Tensor: tensor.New(temps, 3)}))
+		serve.Column{Name: "temp", Tensor: tensor.New(degrees, 3)}))
 	must(t, err)
 	for i := range want.Predictions {
 		w, g := want.Predictions[i], got.Predictions[i]

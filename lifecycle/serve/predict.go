@@ -64,11 +64,13 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 		}
 	}
 	asked := ctx
+	times := s.trace(ctx)
 	ctx, pass, err := e.limiter.Enter(ctx, b.Priority, n)
 	if err != nil {
 		return nil, err
 	}
 	defer pass.Leave()
+	times.enter()
 	if e.live.Load() != l { // the route changed while the request waited
 		if l, err = s.awake(ctx, e); err != nil {
 			return nil, err
@@ -81,12 +83,12 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 		}
 	}
 	if tensors {
-		a, err := s.inferTensors(ctx, e, l, first, pinned, b)
+		a, err := s.inferTensors(ctx, e, l, first, pinned, b, times)
 		return a, limit.Expired(ctx, err)
 	}
 	x := calls.Get().(*call)
 	defer x.release()
-	*x = call{service: s, ctx: ctx, endpoint: e, live: l, first: first, pinned: pinned, batch: b, groups: x.groups[:0], rows: x.rows, errs: x.errs, matrix: x.matrix, columns: x.columns[:0]}
+	*x = call{times: times, service: s, ctx: ctx, endpoint: e, live: l, first: first, pinned: pinned, batch: b, groups: x.groups[:0], rows: x.rows, errs: x.errs, matrix: x.matrix, columns: x.columns[:0]}
 	preds, err := x.run(n)
 	if err != nil {
 		err = limit.Expired(ctx, err)
@@ -111,6 +113,7 @@ func (s *Service) Infer(ctx context.Context, deployment string, c Choice, b *Bat
 
 // call is a request of rows while it is answered. Its memory is used again by later ones; what predictions refer to is not part of it.
 type call struct {
+	times    traced
 	service  *Service
 	ctx      context.Context
 	endpoint *endpoint
@@ -147,6 +150,7 @@ func (x *call) release() {
 	clear(x.groups)
 	clear(x.errs)
 	clear(x.columns)
+	x.times = traced{}
 	x.service, x.ctx, x.endpoint, x.live, x.first, x.batch = nil, nil, nil, nil, nil, nil
 	calls.Put(x)
 }
@@ -425,6 +429,7 @@ func (s *Service) count(e *endpoint, l *live, preds []Prediction, x *call, done 
 		l.resident[preds[i].Version].counters.answered(done, int64(preds[i].LatencyUS)+recording)
 	}
 	x.first.counters.request(preds, x.bound, x.scored, done)
+	x.times.answered(e.name, &preds[0], len(preds), x.bound, x.scored, done)
 	e.used.Store(done.UnixNano())
 }
 

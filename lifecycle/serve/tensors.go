@@ -24,7 +24,7 @@ const (
 
 // inferTensors answers a request with a version whose tensors go through as they come. All its rows go to one version: the bucket is that
 // of the first key, or of the request.
-func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first *resident, pinned bool, b *Batch) (*Answer, error) {
+func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first *resident, pinned bool, b *Batch, times traced) (*Answer, error) {
 	start := time.Now()
 	if len(b.Rows) > 0 {
 		b = b.columnar()
@@ -103,7 +103,7 @@ func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first 
 		p := &preds[i]
 		p.Version, p.Arm, p.Bucket, p.Signature, p.LatencyUS = r.pkg.Version, arm, bucket, r.sig, took
 	}
-	x := &call{service: s, first: r, batch: b, bound: bound, scored: scored}
+	x := &call{times: times, service: s, first: r, batch: b, bound: bound, scored: scored}
 	if err := s.record(ctx, e, l, preds, x); err != nil {
 		return nil, err
 	}
