@@ -31,7 +31,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
 	"github.com/trimtab-ml/trimtab/server"
-	"github.com/trimtab-ml/trimtab/server/port"
+	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 func dial(t *testing.T, s *server.Server, creds credentials.TransportCredentials) *grpc.ClientConn {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/internal/fault"
-	"github.com/trimtab-ml/trimtab/server/port"
+	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 // listen opens the port and answers HTTP on it: with 503 until the program is ready. gRPC waits until then.

@@ -21,7 +21,7 @@ import (
 
 	"github.com/trimtab-ml/trimtab/api/route"
 	"github.com/trimtab-ml/trimtab/internal/fault"
-	"github.com/trimtab-ml/trimtab/server/port"
+	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 // DefaultListen is where a server listens when it is told nothing.

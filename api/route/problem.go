@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -116,6 +117,16 @@ func (r *Router) problem(ctx context.Context, err error) *Problem {
 }
 
 func (r *Router) blame(p *Problem) {
+	if p.Status == http.StatusServiceUnavailable {
+		// Said of every request while something is away or full: one line a second tells it, with how many there were.
+		now := time.Now().Unix()
+		many := r.away.Add(1)
+		if last := r.awayAt.Load(); last != now && r.awayAt.CompareAndSwap(last, now) {
+			r.away.Add(-many)
+			r.log.Warn("requests are not answered now", "requests", many, "request_id", p.RequestID, "code", string(p.Code), "error", p.cause)
+		}
+		return
+	}
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
 		r.log.Error("request failed", "request_id", p.RequestID, "code", string(p.Code), "error", p.cause)
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -88,6 +89,9 @@ type Router struct {
 	unclean  http.HandlerFunc
 	spec     func() ([]byte, error)
 	specYAML func() ([]byte, error)
+
+	away   atomic.Int64 // answers of 503 since the last line about them
+	awayAt atomic.Int64 // its second
 
 	drain     chan struct{}
 	drainOnce sync.Once

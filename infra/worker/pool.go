@@ -170,6 +170,13 @@ func (p *Pool) breakDown(reason string) {
 	}
 }
 
+// Broken is why the pool gave up; "" when it works.
+func (p *Pool) Broken() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken
+}
+
 // OnBroken has a function called, once, when the pool gives up after too many crashes in a row; at once when it already has.
 func (p *Pool) OnBroken(call func(reason string)) {
 	p.mu.Lock()

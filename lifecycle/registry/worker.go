@@ -195,6 +195,14 @@ func (p *pooled) Classes() []string {
 	return nil
 }
 
+// Broken is why its processes are no longer started; "" when it works.
+func (p *pooled) Broken() string {
+	if b, ok := p.Predictor.(interface{ Broken() string }); ok {
+		return b.Broken()
+	}
+	return ""
+}
+
 // Status implements predictor.Reporter.
 func (p *pooled) Status() predictor.Status {
 	if r, ok := p.Predictor.(predictor.Reporter); ok {

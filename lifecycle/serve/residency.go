@@ -277,6 +277,9 @@ func (s *Service) LoadModel(ctx context.Context, name string) error {
 		if err != nil {
 			return fault.Wrap(err, fault.CodeOf(err), "failed to load %q", clip(name))
 		}
+		if _, err := s.load(ctx, name, version); err != nil { // before a deployment is made of it
+			return fault.Wrap(err, fault.CodeOf(err), "failed to load %q", clip(name))
+		}
 		if _, err := s.Ensure(ctx, Deployment{Project: project, Name: name, Model: name}); err != nil {
 			return err
 		}

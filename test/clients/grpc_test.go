@@ -17,7 +17,7 @@ import (
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor"
 	"github.com/trimtab-ml/trimtab/api/inference/inferencetest"
 	"github.com/trimtab-ml/trimtab/api/route"
-	"github.com/trimtab-ml/trimtab/server/port"
+	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 // clientsPython is an interpreter with tritonclient[grpc], kserve and the gRPC health and reflection packages.

@@ -1,4 +1,3 @@
-// Package clients runs the clients of other model servers, unmodified, against our doors.
 package clients
 
 import (

@@ -82,7 +82,9 @@ func (q *inferRequest) parameters() error {
 			var v int64
 			v, ok = whole(p.value)
 			if ok = ok && v >= math.MinInt32 && v <= math.MaxInt32; ok {
-				b.Priority = int(v)
+				if v > 0 { // Triton's: 1 is the first, 0 is usual
+					b.Priority = 2 - int(v)
+				}
 			}
 		case "timeout": // microseconds, as Triton has it
 			q.timeout, ok = whole(p.value)
@@ -114,7 +116,7 @@ var parameterForms = map[string]string{
 	"at":       "a time such as 2013-04-01T10:00:00Z, or whole microseconds",
 	"explain":  "true or false",
 	"label":    "a text that names a label of the route",
-	"priority": "a whole number",
+	"priority": "a whole number; 1 is the first, 0 is usual",
 	"timeout":  "a whole number of microseconds",
 }
 

@@ -289,7 +289,7 @@ func TestParametersAndRowTensors(t *testing.T) {
 	}
 	q := row(250)
 	q.ModelVersion = "2"
-	q.Parameters = map[string]*pb.InferParameter{"key": text("UA|1"), "at": text("2013-04-01T10:00:00Z"), "priority": number(2), "temperature": {ParameterChoice: &pb.InferParameter_DoubleParam{DoubleParam: 0.5}},
+	q.Parameters = map[string]*pb.InferParameter{"key": text("UA|1"), "at": text("2013-04-01T10:00:00Z"), "priority": number(1), "temperature": {ParameterChoice: &pb.InferParameter_DoubleParam{DoubleParam: 0.5}},
 		"seed": {ParameterChoice: &pb.InferParameter_Uint64Param{Uint64Param: 9}}, "explain": {ParameterChoice: &pb.InferParameter_BoolParam{BoolParam: true}}, "sequence_id": number(4), "timeout": number(5_000_000)}
 	q.Inputs[1].Parameters = map[string]*pb.InferParameter{"content_type": text("str")}
 	q.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "arm"}, {Name: "version"}}
@@ -304,7 +304,7 @@ func TestParametersAndRowTensors(t *testing.T) {
 		t.Error("outputs do not come in the order of the request")
 	}
 	b := s.last.Load()
-	want := &serve.Batch{Request: "r1", Keys: []string{"UA|1"}, At: []int64{1364810400000000}, Explain: true, Priority: 2, Params: map[string]any{"temperature": 0.5, "seed": uint64(9)}}
+	want := &serve.Batch{Request: "r1", Keys: []string{"UA|1"}, At: []int64{1364810400000000}, Explain: true, Priority: 1, Params: map[string]any{"temperature": 0.5, "seed": uint64(9)}}
 	got := *b
 	got.Columns = nil
 	if diff := cmp.Diff(want, &got, cmpopts.IgnoreFields(serve.Batch{}, "Header")); diff != "" {

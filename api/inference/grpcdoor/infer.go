@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/trimtab-ml/trimtab/api/inference/codec"
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
@@ -78,6 +79,13 @@ func (d *Door) infer(ctx context.Context, q *inferRequest, r *inferResponse, wri
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(q.timeout)*time.Microsecond)
 		defer cancel()
+	}
+	q.batch.Header = func(name string) string {
+		values := metadata.ValueFromIncomingContext(ctx, name)
+		if len(values) == 0 {
+			return ""
+		}
+		return values[0]
 	}
 	a, err := d.serving.Infer(ctx, q.model, c, &q.batch)
 	if err != nil {
