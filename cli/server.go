@@ -13,7 +13,7 @@ import (
 	"github.com/trimtab-ml/trimtab/cli/term"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/server"
-	"github.com/trimtab-ml/trimtab/server/port"
+	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 // drainTime is how long requests and jobs may take to end after the signal to stop.
