@@ -21,12 +21,13 @@ export const coverage = (d: Deployment): number | undefined => (d.stats?.predict
 /** The champion's p99 of the last five minutes; undefined when it answered nothing in them. */
 export const p99 = (d: Deployment): number | undefined => (d.stats?.p99_ms > 0 ? d.stats.p99_ms : undefined);
 
-/** The deployments, or models, of one project; the server lists those of all. */
-export function useDeployments(project: string) {
-  const query = useList<Deployment>('deployments', { enabled: !!project });
-  return { ...query, items: query.items.filter((d) => d.project === project) };
+/** The deployments of one project, and where asked for, after them, those of models that belong to none; the server lists all. */
+export function useDeployments(project: string, free = false) {
+  const query = useList<Deployment>('deployments', { enabled: free || !!project });
+  return { ...query, items: query.items.filter((d) => (d.project ? d.project === project : free)).sort((a, b) => Number(!a.project) - Number(!b.project)) };
 }
 
+/** The models of one project. */
 export function useModels(project: string) {
   const query = useList<Model>('models'); // without a project too: then those that belong to none
   return { ...query, items: query.items.filter((m) => m.project === project) };

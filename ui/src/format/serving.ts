@@ -33,11 +33,11 @@ export function courseOf(engine: Engine, slotSeconds: number): { rate: number[];
   };
 }
 
-/** Where one version may be told from another of the same requests: |difference| small, or greater than small. */
+/** A small difference: three digits, or with its power of ten. */
 export function scientific(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   if (value === 0) return '0';
   const power = Math.floor(Math.log10(Math.abs(value)));
   if (power >= -3 && power < 6) return String(Number(value.toPrecision(3))).replace('-', '−');
-  return `${(value / 10 ** power).toFixed(1)}e${power < 0 ? `−${-power}` : power}`;
+  return `${(value / 10 ** power).toFixed(1).replace(/\.0$/, '').replace('-', '−')}e${power < 0 ? `−${-power}` : power}`;
 }

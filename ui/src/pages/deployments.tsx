@@ -29,7 +29,7 @@ const Endpoint = lazy(() => import('./endpoint'));
 
 export function DeploymentsPage() {
   const { name } = useProject();
-  const deployments = useDeployments(name);
+  const deployments = useDeployments(name, true);
   return (
     <Page title="Deployments" crumbs={[{ label: 'Deployments' }]} actions={<Command show={{ cli: 'trimtab deployments ls', api: 'deployments' }} />}>
       <Panel label="Deployments">
@@ -372,10 +372,11 @@ function TryPanel({ deployment }: { deployment: Deployment }) {
   const version = deployment.route?.canary || deployment.route?.champion;
   const path = `models/${seg(deployment.model)}/versions/${version}`;
   const detail = useRead<VersionDetail>(path, { enabled: !!version });
-  const reference = useRead<ReferenceFile>(`${path}/files/reference.json`, { enabled: !!version });
+  const known = !!detail.data?.files?.some((f) => f.path === 'reference.json'); // a version of another library has none
+  const reference = useRead<ReferenceFile>(`${path}/files/reference.json`, { enabled: known });
   if (!version) return null;
   return (
-    <Await of={{ ...detail, isPending: detail.isPending || reference.isPending }} what="The form" rows={6}>
+    <Await of={{ ...detail, isPending: detail.isPending || (known && reference.isPending) }} what="The form" rows={6}>
       {detail.data?.signature ? <TryIt key={`${deployment.name} ${version}`} deployment={deployment} version={detail.data} reference={reference.data} /> : null}
     </Await>
   );

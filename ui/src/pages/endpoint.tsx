@@ -1,5 +1,5 @@
 // The endpoint: who answers now and how each version does, what computes them, and where a shadow says something else.
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { seg } from '../api/client';
 import { useRead } from '../api/queries';
 import type { Disagreement, Engine, EnginesView, ShadowStats } from '../api/serving';
@@ -7,8 +7,8 @@ import type { Deployment } from '../api/types';
 import { Figure } from '../charts/frame';
 import { VersionKey, VersionLines, type VersionLine } from '../charts/versions';
 import { bytes, compact, count, fixed, percent, plural, signed } from '../format/number';
-import { courseOf, engineName, scientific } from '../format/serving';
-import { instant, span } from '../format/time';
+import { courseOf, engineName } from '../format/serving';
+import { instant } from '../format/time';
 import { Icon } from '../parts/icons';
 import { Panel, Tile } from '../parts/page';
 import { WallAgo } from '../parts/project';
@@ -64,7 +64,7 @@ function Live({ deployment: d, engines, slotSeconds }: { deployment: Deployment;
   };
   return (
     <>
-      <Panel title="Traffic by version" sub="the last 5 min, by the server’s clock" tools={<span className="wide">read every {span(pace)}</span>} foot={<span>Latency is per row, until its log record is written. Mean times and requests are since the server started.</span>}>
+      <Panel title="Traffic by version" sub="the last 5 min, by the server’s clock" tools={<span className="wide">read every {pace / 1000} s</span>} foot={<span>Latency is per row, until its log record is written. Requests, and the mean times of queue and model, are since the server started; a request that two versions answer is counted with the champion.</span>}>
         <Table
           label="Traffic by version" rows={ordered} keyOf={(e) => e.version}
           columns={[
@@ -74,7 +74,7 @@ function Live({ deployment: d, engines, slotSeconds }: { deployment: Deployment;
             { key: 'errors', head: 'Errors', right: true, cell: (e) => { const r = d.versions[e.version]?.recent; return r?.errors ? <span className="bad">{count(r.errors)}, {percent(r.error_rate, 1)}</span> : '0'; } },
             { key: 'p50', head: 'p50', right: true, cell: (e) => ms(d.versions[e.version]?.recent.p50_ms) },
             { key: 'p99', head: 'p99', right: true, cell: (e) => <span className="strong">{ms(d.versions[e.version]?.recent.p99_ms)}</span> },
-            { key: 'requests', head: 'Requests', right: true, cell: (e) => <>{count(e.requests.answered)}{e.requests.failed > 0 && <span className="bad">, {count(e.requests.failed)} failed</span>}</> },
+            { key: 'requests', head: 'Requests', right: true, cell: (e) => <>{e.requests.answered ? count(e.requests.answered) : '–'}{e.requests.failed > 0 && <span className="bad">, {count(e.requests.failed)} failed</span>}</> },
             { key: 'queue', head: 'Queue', right: true, cell: (e) => ms(e.requests.queue_ms) },
             { key: 'score', head: 'Model', right: true, cell: (e) => ms(e.requests.score_ms) },
             { key: 'last', head: 'Last asked', cell: (e) => <WallAgo at={e.requests.last} /> },
@@ -82,7 +82,7 @@ function Live({ deployment: d, engines, slotSeconds }: { deployment: Deployment;
         />
       </Panel>
       <div className="grid">
-        {chart('Rows a second', 'mean of 20 s', (c) => c.rate, (v) => fixed(v, 2))}
+        {chart('Rows', 'a second', (c) => c.rate, (v) => fixed(v, 2))}
         {chart('Latency p99', 'ms per row', (c) => c.p99, (v) => (v === null ? '–' : fixed(v, 3)))}
         {chart('Errors', 'per cent of rows', (c) => c.errors.map((v) => (v === null ? null : v * 100)), (v) => (v === null ? '–' : fixed(v, 2)), 1)}
       </div>
@@ -97,23 +97,23 @@ function EnginePanel({ deployment: d, engine: e }: { deployment: Deployment; eng
   const log = e.log ?? [];
   const own = workers.length === 0 && rungs.length === 0;
   const broken = rungs.filter((r) => !r.holds).length;
-  const facts: [string, string][] = [
-    ['Memory', bytes(e.memory_bytes)],
-    ['Requests', count(e.requests.answered)],
-    ['Asked', `${count(e.requests.asked)} times`],
-    ...(e.requests.cache_hits ? [['From the cache', count(e.requests.cache_hits)] as [string, string]] : []),
-    ...(own ? [] : ([['Restarts', count(e.restarts)], ['Waiting', count(e.queued)]] as [string, string][])),
-  ];
   return (
     <Panel
       label={`Engine of v${e.version}`} title={<span className="row" style={{ gap: 8 }}>{engineName(e.engine)} <VersionTag version={e.version} model={d.model} subject={e.version === d.route?.champion} /></span>}
       sub={[e.reason, e.format && e.format !== 'trimtab' ? `format ${e.format}` : ''].filter(Boolean).join('; ')} tools={<Status state={e.state === 'broken' ? 'failed' : e.state === 'starting' ? 'running' : 'ready'}>{e.state === 'broken' ? 'Broken' : e.state === 'starting' ? 'Starting' : 'Ready'}</Status>}
     >
       {e.broken && <p className="body bad row" style={{ gap: 8 }}><Icon name="failed" /> {e.broken}</p>}
-      <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>
-        {facts.map(([name, value]) => <Tile key={name} label={name} value={value} />)}
-      </div>
-      {own && <p className="body third small">It runs in the server’s own process: no process to start, to watch or to lose.</p>}
+      {own ? (
+        <p className="body second small">{bytes(e.memory_bytes)} in the server’s own process{e.requests.asked ? `; asked ${count(e.requests.asked)} times` : ''}{e.requests.cache_hits ? `, ${count(e.requests.cache_hits)} answers came from the cache` : ''}.</p>
+      ) : (
+        <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>
+          <Tile label="Memory" value={bytes(e.memory_bytes)} />
+          <Tile label="Processes" value={count(workers.length)} />
+          <Tile label="Asked" value={count(e.requests.asked)} notes={[{ text: e.requests.cache_hits ? `${count(e.requests.cache_hits)} more from the cache` : 'times' }]} />
+          <Tile label="Waiting" value={count(e.queued)} notes={[{ text: 'requests' }]} />
+          <Tile label="Restarts" value={count(e.restarts)} notes={e.since ? [{ text: 'since it was loaded' }] : []} />
+        </div>
+      )}
       {workers.length > 0 && (
         <div style={{ borderTop: '1px solid var(--line)' }}>
           <Table
@@ -147,12 +147,25 @@ function EnginePanel({ deployment: d, engine: e }: { deployment: Deployment; eng
       {log.length > 0 && (
         <div className="body" style={{ borderTop: '1px solid var(--line)', paddingTop: 8 }}>
           <h3 className="small second" style={{ marginBottom: 4 }}>The model wrote, last {plural(log.length, 'line')}</h3>
-          <pre className="snippet" style={{ maxHeight: 200 }} tabIndex={0} aria-label={`Log of v${e.version}`}>{log.join('\n')}</pre>
+          <LogTail name={`Log of v${e.version}`} lines={log} />
         </div>
       )}
     </Panel>
   );
 }
+
+/** Lines of a log, the newest in sight. */
+function LogTail({ name, lines }: { name: string; lines: string[] }) {
+  const ref = useRef<HTMLPreElement>(null);
+  const text = lines.join('\n');
+  useEffect(() => {
+    if (ref.current) ref.current.scrollTop = ref.current.scrollHeight;
+  }, [text]);
+  return <pre ref={ref} className="snippet" style={{ maxHeight: 168 }} tabIndex={0} role="log" aria-label={name} aria-live="off">{text}</pre>;
+}
+
+/** Probabilities and their differences line up; greater values keep what matters of them. */
+const score = (v: number) => (Math.abs(v) <= 1 ? fixed(v, 4) : compact(v, 6));
 
 /** The shadow and the champion on the same rows. */
 function Shadow({ deployment: d }: { deployment: Deployment }) {
@@ -173,13 +186,13 @@ function Shadow({ deployment: d }: { deployment: Deployment }) {
         ) : (
           <>
             <div className="tiles" style={{ borderTop: '1px solid var(--line)' }}>
-              <Tile label="Rows compared" value={count(s.rows)} notes={[{ text: `${percent(d.route?.shadow_share, 0)} of requests asked` }, ...(s.dropped ? [{ text: `${count(s.dropped)} not compared: it did not keep up` }] : [])]} />
+              <Tile label="Rows" value={count(s.rows)} notes={[{ text: `compared; ${percent(d.route?.shadow_share, 0)} of requests` }, ...(s.dropped ? [{ text: `${count(s.dropped)} not compared: it did not keep up` }] : [])]} />
               <Tile label="Other decision" value={percent(s.rows ? s.flips / s.rows : undefined, 2)} notes={[{ text: `${count(s.flips)} of ${count(s.rows)} rows` }]} />
-              <Tile label="Mean |difference|" value={fixed(s.mean_difference, 4)} notes={[{ text: `greatest ${fixed(s.greatest_difference, 4)}` }]} />
-              <Tile label="Mean shift" value={signed(s.mean_shift, 4)} notes={[{ text: `${signed(s.mean_shift_lo, 4)} to ${signed(s.mean_shift_hi, 4)}` }]} />
-              <Tile label="Rank correlation" value={s.rank_rows > 2 ? fixed(s.rank_correlation, 3) : '–'} notes={s.rank_rows > 2 ? [{ text: `${fixed(s.rank_correlation_lo, 3)} to ${fixed(s.rank_correlation_hi, 3)}` }] : []} />
-              <Tile label="Errors" value={count(s.errors)} notes={s.errors ? [{ text: s.last_error ?? '', tone: 'bad' }] : [{ text: 'rows only it could not answer' }]} />
-              <Tile label="Latency p99" value={fixed(s.p99_ms, 2)} unit="ms" notes={[{ text: `champion ${fixed(s.champion_p99_ms, 2)} ms on the same rows` }]} />
+              <Tile label="Difference" value={fixed(s.mean_difference, 4)} notes={[{ text: 'mean of |difference|' }, { text: `greatest ${fixed(s.greatest_difference, 4)}` }]} />
+              <Tile label="Shift" value={signed(s.mean_shift, 4)} notes={[{ text: 'mean, shadow less champion' }, { text: `${signed(s.mean_shift_lo, 4)} to ${signed(s.mean_shift_hi, 4)}` }]} />
+              <Tile label="Rank order" value={s.rank_rows > 2 ? fixed(s.rank_correlation, 3) : '–'} notes={s.rank_rows > 2 ? [{ text: 'correlation' }, { text: `${fixed(s.rank_correlation_lo, 3)} to ${fixed(s.rank_correlation_hi, 3)}` }] : []} />
+              <Tile label="Errors" value={count(s.errors)} notes={s.errors ? [{ text: s.last_error ?? '', tone: 'bad' }] : [{ text: 'rows it alone could not answer' }]} />
+              <Tile label="Latency p99" value={fixed(s.p99_ms, 2)} unit="ms" notes={[{ text: `champion ${fixed(s.champion_p99_ms, 2)} ms` }]} />
             </div>
             {worst.length > 0 ? (
               <div style={{ borderTop: '1px solid var(--line)' }}>
@@ -188,9 +201,9 @@ function Shadow({ deployment: d }: { deployment: Deployment }) {
                   columns={[
                     { key: 'id', head: 'Prediction', cell: (r: Disagreement) => <span className="mono" title={r.prediction_id}>{r.prediction_id.slice(-8)}</span> },
                     { key: 'key', head: 'Key', cell: (r) => <span className="clip" style={{ display: 'inline-block', maxWidth: 160 }} title={r.key}>{r.key === r.prediction_id ? '–' : r.key}</span> },
-                    { key: 'champion', head: `v${s.against}`, right: true, cell: (r) => <>{compact(r.champion, 4)}{r.label && <span className="third"> {r.label}</span>}</> },
-                    { key: 'shadow', head: `v${s.version}`, right: true, cell: (r) => <span className="strong">{compact(r.shadow, 4)}{r.shadow_label && <span className={r.shadow_label === r.label ? 'third' : 'warn'}> {r.shadow_label}</span>}</span> },
-                    { key: 'difference', head: '|Difference|', right: true, cell: (r) => scientific(r.difference), sort: (r) => r.difference },
+                    { key: 'champion', head: `v${s.against}`, right: true, cell: (r) => <>{score(r.champion)}{r.label && <span className="third"> {r.label}</span>}</> },
+                    { key: 'shadow', head: `v${s.version}`, right: true, cell: (r) => <span className="strong">{score(r.shadow)}{r.shadow_label && <span className={r.shadow_label === r.label ? 'third' : 'warn'}> {r.shadow_label}</span>}</span> },
+                    { key: 'difference', head: '|Difference|', right: true, cell: (r) => score(r.difference), sort: (r) => r.difference },
                     { key: 'flip', head: 'Decision', cell: (r) => (r.label !== r.shadow_label ? <Status state="attention">Another</Status> : <span className="third">the same</span>) },
                   ]}
                 />

@@ -19,6 +19,7 @@ import { useProject, When } from '../parts/project';
 import { Empty, Failure, Loading } from '../parts/states';
 import { Chip, lookOf, Status, VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
+import { CertificatePanel } from './certificate';
 import { Alarms, ClassMatrix, FoldsPanel, Members, Tests, Weak } from './judging';
 import { Facts, Registered } from './registry';
 
@@ -39,7 +40,7 @@ export function standing(v: Pick<ModelVersion, 'version' | 'state' | 'aliases'>,
 export function useStanding(model: string) {
   const { name } = useProject();
   const history = useList<AliasMove>(`models/${seg(model)}/history`);
-  const deployments = useDeployments(name);
+  const deployments = useDeployments(name, true);
   const deployment = deployments.items.find((d) => d.model === model);
   const rollouts = useList<{ to: number; state: string }>(`deployments/${seg(deployment?.name ?? '')}/rollouts`, { enabled: !!deployment });
   const sentBack = rollouts.items.filter((r) => r.state === 'aborted').map((r) => r.to);
@@ -99,7 +100,7 @@ export function VersionPage() {
           <>
             <span>Made by <b>{v.actor || 'the server'}</b>, {moment(instant(v.as_of) ?? 0, zone, now())}</span>
             {v.learner ? <span><b>{v.learner}</b>{v.params ? ` ${paramText(v.params)}` : ''}</span> : <span><b>{v.format}</b></span>}
-            {v.signature?.features?.length ? <span>{count(v.signature.features.length)} inputs, {v.signature.task}</span> : null}
+            {v.signature?.features?.length ? <span>{plural(v.signature.features.length, 'input')}, {v.signature.task}</span> : null}
             {size ? <span>package <b>{bytes(size)}</b></span> : null}
             {v.digest && <span className="mono">{v.digest.slice(0, 8)}</span>}
             {v.stage !== 'None' && <span>stage <b>{v.stage}</b></span>}
@@ -151,6 +152,7 @@ export function VersionPage() {
             </div>
             <div className="s4 col">
               <Gate version={v} />
+              <CertificatePanel version={v} />
               <Siblings versions={versions.items} current={v.version} of={of} model={model} />
               {v.evaluation?.confusion && (
                 <Panel title={`Decision at ${fixed(v.evaluation.confusion.threshold, 2)}`} tools={`n ${count(v.evaluation.rows)}`}>

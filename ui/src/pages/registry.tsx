@@ -19,6 +19,7 @@ import { useProject, WallAgo, When } from '../parts/project';
 import { Await, Empty, Failure, Loading } from '../parts/states';
 import { Chip, Status, VersionTag } from '../parts/status';
 import { Table, type Column } from '../parts/table';
+import { CertificatePanel } from './certificate';
 import { GateWord, headline, Moves, useStanding } from './models';
 
 const own = (tags: Record<string, string> | undefined) => Object.entries(tags ?? {}).filter(([k]) => !k.startsWith('mlflow.')).sort();
@@ -228,7 +229,7 @@ export function Facts({ version: v }: { version: ModelVersion }) {
 
 /** A version that somebody registered: nobody judged it here, so it shows where it comes from and how to use it. */
 export function Registered({ version: v, versions, deployment }: { version: VersionDetail; versions: ModelVersion[]; deployment?: string }) {
-  const serves = v.format === 'trimtab' || v.format === 'onnx';
+  const serves = v.format === 'trimtab' || !!v.serving;
   const navigate = useNavigate();
   const { error, run } = useWork();
   const facts: [string, ReactNode][] = [
@@ -246,11 +247,12 @@ export function Registered({ version: v, versions, deployment }: { version: Vers
             <Table label="Where it comes from" density="dense" rows={facts} keyOf={([k]) => k} columns={[{ key: 'k', head: 'What', cell: ([k]) => k }, { key: 'v', head: 'Which', cell: ([, x]) => x }]} />
           </Panel>
           <Panel title="Serving">
-            <div className="verdict"><Icon name={serves ? 'pass' : 'info'} className={serves ? 'ok' : 'third'} /><div><h2>{serves ? 'Trimtab can answer with this version' : `No engine here serves ${v.format}`}</h2><p>{serves ? (deployment ? `It can be released to ${deployment}.` : v.project ? 'Release it from the command line, as the project’s file says.' : 'Deploy it from the command line: a model of no project takes a version at once, without a canary or a monitor.') : 'Clients load it; log it with the onnx flavour to have it served here.'}</p></div></div>
+            <div className="verdict"><Icon name={serves ? 'pass' : 'info'} className={serves ? 'ok' : 'third'} /><div><h2>{serves ? 'Trimtab can answer with this version' : `What serves ${v.format} here is not known yet`}</h2><p>{serves ? (deployment ? `It can be released to ${deployment}.` : v.project ? 'Release it from the command line, as the project’s file says.' : 'Deploy it from the command line: a model of no project takes a version at once, without a canary or a monitor.') : <>Its files are opened, and an engine is found for them, when it is deployed, or by <span className="mono">trimtab models examine {v.model} --version {v.version}</span>.</>}</p></div></div>
           </Panel>
         </div>
         <div className="s4 col">
-          <Panel title="Use it"><div className="body" style={{ display: 'grid', gap: 12 }}><Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${v.model}/${v.version}"\n)`} />{serves && !deployment && <Snippet text={`trimtab models promote ${v.model} --version ${v.version} --reason "first release"`} />}</div></Panel>
+          <CertificatePanel version={v} />
+          <Panel title="Use it"><div className="body" style={{ display: 'grid', gap: 12 }}>{(v.format === 'trimtab' || v.files?.some((f) => f.path === 'MLmodel')) && <Snippet text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model(\n    "models:/${v.model}/${v.version}"\n)`} />}{deployment && <Snippet text={`curl -s ${location.origin}/v2/models/${deployment}`} />}{!serves && <Snippet text={`trimtab models examine ${v.model} --version ${v.version}`} />}{serves && !deployment && <Snippet text={`trimtab models promote ${v.model} --version ${v.version} --reason "first release"`} />}</div></Panel>
           <Panel title="Versions" sub={plural(versions.length, 'version')}><Table label="Versions" density="dense" rows={versions.slice(0, 12)} keyOf={(x) => x.version} selected={(x) => x.version === v.version} columns={[{ key: 'v', head: 'Version', cell: (x) => <VersionTag version={x.version} model={x.model} subject={x.version === v.version} /> }, { key: 'a', head: 'Aliases', cell: (x) => x.aliases?.join(', ') || '–' }, { key: 'w', head: 'Registered', right: true, cell: (x) => <WallAgo at={x.created_at} /> }]} /></Panel>
           {!deployment && <Confirm className="btn danger" label="Delete this version" title={`Delete ${v.model} v${v.version}?`} act={() => run(() => request('DELETE', `models/${seg(v.model)}/versions/${v.version}`)).then((done) => done && void navigate({ to: '/models/$model', params: { model: v.model } } as never))}>Its aliases go with it, and its number is never used again; nothing brings it back.</Confirm>}
         </div>

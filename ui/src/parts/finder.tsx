@@ -16,7 +16,7 @@ export default function Finder({ onClose }: { onClose: () => void }) {
   const { name } = useProject();
   const datasets = useList<DatasetVersion>(`projects/${name}/datasets`, { enabled: !!name });
   const models = useModels(name);
-  const deployments = useDeployments(name);
+  const deployments = useDeployments(name, true);
   const runs = useList<Run>(`projects/${name}/runs`, { enabled: !!name });
   useEffect(() => spotlight.open(), []);
 

@@ -61,17 +61,17 @@ export function TryIt({ deployment, version, reference }: { deployment: Deployme
     >
       <div className="body fields" style={{ paddingBottom: 8 }}>
         <div className="field">
-          <label className="label" htmlFor="try-version">Asked</label>
+          <label className="label" htmlFor="try-version">Who is asked</label>
           <div className="input">
             <select id="try-version" value={to ?? 0} onChange={(event) => setAsked(Number(event.target.value))}>
-              <option value={0}>whom the route picks</option>
+              <option value={0}>the route</option>
               {resident.map((v) => <option key={v} value={v}>v{v}</option>)}
             </select>
           </div>
         </div>
         {split && !to && !tensors && (
           <div className="field">
-            <label className="label" htmlFor="try-key">Key, picks the arm</label>
+            <label className="label" htmlFor="try-key">Key, picks who</label>
             <div className="input"><input id="try-key" value={key} placeholder="any" onChange={(event) => setKey(event.target.value)} /></div>
           </div>
         )}
