@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -20,6 +21,11 @@ func (r *Router) Trace(ctx context.Context, from propagation.TextMapCarrier, nam
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, from)
 	return r.cfg.Tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
+}
+
+// Trace begins the span of a request of the method; nil when there is no tracer. Its end is Traced.
+func (c *Call) Trace(ctx context.Context, from propagation.TextMapCarrier) (context.Context, trace.Span) {
+	return c.router.Trace(ctx, from, strings.TrimPrefix(c.pattern, "/"))
 }
 
 // Traced ends the span of a request that was answered with an HTTP status.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -34,6 +35,12 @@ func (in *inference) modelInfer(call *route.Call) grpc.MethodHandler {
 			begun = call.Begin()
 		}
 		status := 200
+		if !byHTTP {
+			var span trace.Span
+			if ctx, span = call.Trace(ctx, carrier{ctx}); span != nil {
+				defer func() { route.Traced(ctx, span, status) }()
+			}
+		}
 		defer func() {
 			if cause := recover(); cause != nil {
 				out, err = nil, d.recovered(cause)
@@ -60,6 +67,23 @@ func (in *inference) modelInfer(call *route.Call) grpc.MethodHandler {
 	}
 }
 
+// carrier reads the caller's trace from the metadata of a call.
+type carrier struct{ ctx context.Context }
+
+// Get implements propagation.TextMapCarrier.
+func (c carrier) Get(name string) string {
+	if values := metadata.ValueFromIncomingContext(c.ctx, name); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Set is for the side that sends; this one reads.
+func (carrier) Set(string, string) {}
+
+// Keys implements propagation.TextMapCarrier: those of W3C's trace context.
+func (carrier) Keys() []string { return []string{"traceparent", "tracestate"} }
+
 // infer answers a request into a message.
 func (d *Door) infer(ctx context.Context, q *inferRequest, r *inferResponse, write func(*answer) error, streamed bool) error {
 	if err := q.prepare(); err != nil {
@@ -80,13 +104,7 @@ func (d *Door) infer(ctx context.Context, q *inferRequest, r *inferResponse, wri
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(q.timeout)*time.Microsecond)
 		defer cancel()
 	}
-	q.batch.Header = func(name string) string {
-		values := metadata.ValueFromIncomingContext(ctx, name)
-		if len(values) == 0 {
-			return ""
-		}
-		return values[0]
-	}
+	q.batch.Header = carrier{ctx}.Get
 	a, err := d.serving.Infer(ctx, q.model, c, &q.batch)
 	if err != nil {
 		return err
