@@ -68,6 +68,8 @@ func TestColumnsAnswerLikeRows(t *testing.T) {
 		{columns(serve.Column{Name: "temp", Tensor: tensor.New([]string{"a", "b"}, 2)}), `row 0, column "temp": expected a number, got the text "a"`},
 		{columns(serve.Column{Name: "seats", Tensor: tensor.New([]float64{1, 1.5}, 2)}), `row 1, column "seats": expected a whole number, got the number 1.5`},
 		{columns(serve.Column{Name: "temp", Tensor: tensor.New([]float64{1, math.Inf(1)}, 2)}), `row 1, column "temp"`},
+		{columns(serve.Column{Name: "dest", Tensor: tensor.New([]string{"BOS", "\xff"}, 2)}), `row 1, column "dest": expected a text in UTF-8`},
+		{&serve.Batch{Keys: []string{"\xff", ""}, Columns: []serve.Column{{Name: "dest", Tensor: tensor.New([]string{"BOS", "LAX"}, 2)}}}, "texts in UTF-8"},
 		{columns(serve.Column{Name: "temp", Cells: []serve.Cell{number(1), text("2")}}), `row 1, column "temp": expected a number, got the text "2"`},
 	} {
 		if _, err := b.Infer(ctx, "delays", serve.Choice{}, test.batch); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), test.want) {

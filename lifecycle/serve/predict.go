@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -449,6 +450,8 @@ func (b *Batch) check() (n int, err error) {
 		return 0, fault.New(fault.Invalid, "the request has %d rows and %d keys", n, len(b.Keys))
 	case len(b.At) > 1 && len(b.At) != n:
 		return 0, fault.New(fault.Invalid, "the request has %d rows and %d times", n, len(b.At))
+	case !utf8.ValidString(b.Request) || slices.ContainsFunc(b.Keys, func(key string) bool { return !utf8.ValidString(key) }):
+		return 0, fault.New(fault.Invalid, "the request id and keys are texts in UTF-8")
 	case len(b.Request) > maxKey:
 		return 0, fault.New(fault.Invalid, "the request id has %d bytes; at most %d are taken", len(b.Request), maxKey)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/trimtab-ml/trimtab/engine/predictor"
 	"github.com/trimtab-ml/trimtab/engine/table"
@@ -41,6 +42,8 @@ func (s *Service) inferTensors(ctx context.Context, e *endpoint, l *live, first 
 		return nil, fault.New(fault.Invalid, "the request has %d rows and %d keys", n, len(b.Keys))
 	case len(b.At) > 1 && len(b.At) != n:
 		return nil, fault.New(fault.Invalid, "the request has %d rows and %d times", n, len(b.At))
+	case !utf8.ValidString(b.Request) || slices.ContainsFunc(b.Keys, func(key string) bool { return !utf8.ValidString(key) }):
+		return nil, fault.New(fault.Invalid, "the request id and keys are texts in UTF-8")
 	case len(b.Request) > maxKey:
 		return nil, fault.New(fault.Invalid, "the request id has %d bytes; at most %d are taken", len(b.Request), maxKey)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/trimtab-ml/trimtab/engine/table"
 	"github.com/trimtab-ml/trimtab/internal/fault"
@@ -20,7 +21,7 @@ const maxExact = 1 << 53
 //	long      a whole JSON number, up to 2^53
 //	boolean   true or false
 //	datetime  RFC 3339; "YYYY-MM-DD HH:MM:SS[.ffffff]" and "YYYY-MM-DD" in UTC; or whole microseconds since the epoch, UTC
-//	string    a JSON string; "" is missing, as in the recipe
+//	string    a JSON string, or bytes that are UTF-8; "" is missing, as in the recipe
 func value(c Cell, kind table.Kind) (v table.Value, ok bool) {
 	if c.Type == NullCell {
 		return table.Null, true
@@ -39,7 +40,7 @@ func value(c Cell, kind table.Kind) (v table.Value, ok bool) {
 		if c.Text == "" {
 			return table.Null, true
 		}
-		return table.Value{S: c.Text}, true
+		return table.Value{S: c.Text}, utf8.ValidString(c.Text)
 	case table.Datetime:
 		switch c.Type {
 		case NumberCell:
@@ -107,7 +108,11 @@ func mismatch(row int, in *input, c Cell) error {
 	if in.personal {
 		shown = "a value of another type" // personal data does not go into errors and logs
 	}
-	f := fault.New(fault.Invalid, "row %d, column %q: expected %s, got %s", row, in.name, expected(in.kind), shown).
+	want := expected(in.kind)
+	if c.Type == TextCell && in.kind == table.String {
+		want += " in UTF-8"
+	}
+	f := fault.New(fault.Invalid, "row %d, column %q: expected %s, got %s", row, in.name, want, shown).
 		With("row", row).With("column", in.name).With("expected", string(in.kind))
 	if !in.personal {
 		f.With("value", shown)
