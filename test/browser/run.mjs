@@ -1,7 +1,8 @@
 // The browser test: visits every page in both themes with Debian's Chromium, fails on console errors, failed requests, content
 // security violations and axe findings (WCAG 2.0 to 2.2, A and AA), tries the keys and the form, and measures the first load.
 // It starts bin/trimtab: on an empty directory, for the pages that have nothing to show and for a server that stops and comes back;
-// as one that MLflow's clients have logged to; with small projects that ask for all there is to judge a version by; and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
+// as one that MLflow's clients have logged to; with small projects that ask for all there is to judge a version by, and models of other
+// programs that it serves; and as the demo up to a day on which every page has something. TRIMTAB_URL names a running server to visit instead.
 //
 //   node test/browser/run.mjs [--shots [FOLDER]] [--only monitors] [--part empty|tracking|judged|demo] [--width 1440]
 //
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { join, resolve } from 'node:path';
 import { folder, start } from './program.mjs';
 import { build, pages as judgedPages, use as useJudged } from './judged.mjs';
+import { build as buildEndpoint, pages as endpointPages, use as useEndpoint } from './endpoint.mjs';
 import { change, fill, use as useTracking } from './tracking.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -65,7 +67,7 @@ async function pages() {
   }
   const deployment = (await list(`deployments?project=${project}`))[0]?.name;
   if (deployment) {
-    for (const tab of ['rollout', 'log', 'outcomes', 'history']) found.push([`deployment-${tab}`, `/deployments/${deployment}/${tab}`]);
+    for (const tab of ['rollout', 'endpoint', 'log', 'outcomes', 'history']) found.push([`deployment-${tab}`, `/deployments/${deployment}/${tab}`]);
     for (const tab of ['overview', 'performance', 'drift', 'quality', 'alerts', 'policy']) found.push([`monitor-${tab}`, `/monitors/${deployment}/${tab}`]);
   }
   found.push(['not-found', '/no/such/page']);
@@ -266,20 +268,22 @@ async function tracking(dir) {
   }
 }
 
-/** Small projects whose files ask for everything that versions are judged by: their pages, and the explanation of a row. */
+/** Small projects whose files ask for everything that versions are judged by, and models in workers: their pages, the explanation of a row,
+ * and what is done at an endpoint. */
 async function judged(dir) {
   await build(dir);
+  await buildEndpoint(dir);
   const running = await start(dir, /Trimtab at (http:\S+)/, 'server', '--listen', '127.0.0.1:0');
   base = running.url;
   try {
-    const wanted = (await judgedPages(base)).filter(([name]) => !only || name.includes(only));
+    const wanted = [...(await judgedPages(base)), ...(await endpointPages(base))].filter(([name]) => !only || name.includes(only));
     await Promise.all(themes.map((theme) => visit(theme, wanted, 'full')));
     if (only) return;
-    const context = await inTheme('dark');
+    const [judging, serving] = await Promise.all([inTheme('dark'), inTheme('light')]);
     try {
-      await useJudged(await context.newPage(), base, settle, expect);
+      await Promise.all([useJudged(await judging.newPage(), base, settle, expect), useEndpoint(await serving.newPage(), base, settle, expect)]);
     } finally {
-      await context.close();
+      await Promise.all([judging.close(), serving.close()]);
     }
   } finally {
     await inOrder('judged', running);

@@ -41,6 +41,7 @@ export function VersionLines({ name, width, lines, minutes, height = 150, top = 
       {Array.from({ length: whole + 1 }, (_, m) => m).filter((m) => m % 2 === 0).map((m) => (
         <text key={m} x={x((n - 1) * (1 - m / minutes))} y={height - 3} textAnchor="middle">{m === 0 ? 'now' : `−${m} min`}</text>
       ))}
+      {ends.length === 0 && <text x={(36 + width - right) / 2} y={height / 2} textAnchor="middle">nothing was asked</text>}
       {lines.map((l, i) => {
         const style = { fill: 'none', stroke: `var(${hue(i).token})`, strokeWidth: i === 0 ? 1.75 : 1.5, strokeDasharray: dash[i % dash.length], strokeLinejoin: 'round' as const };
         const lone = l.values.map((v, k) => (v !== null && (l.values[k - 1] ?? null) === null && (l.values[k + 1] ?? null) === null ? k : -1)).filter((k) => k >= 0);

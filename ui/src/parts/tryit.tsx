@@ -84,7 +84,7 @@ export function TryIt({ deployment, version, reference }: { deployment: Deployme
             if (typed.body) ask.mutate(typed.body);
           }}
         >
-          <Textarea label="Request" description="JSON of the Open Inference Protocol" value={text} onChange={(event) => setText(event.currentTarget.value)} error={typed.wrong} autosize minRows={6} maxRows={18} spellCheck={false} styles={{ input: { fontFamily: 'var(--mono)', fontSize: 12, lineHeight: '18px' } }} />
+          <Textarea label="Request" description="JSON of the Open Inference Protocol" value={text} onChange={(event) => setText(event.currentTarget.value)} error={typed.wrong} autosize minRows={6} maxRows={18} spellCheck={false} styles={{ input: { background: 'var(--surface)', borderColor: 'var(--control)', fontFamily: 'var(--mono)', fontSize: 12, lineHeight: '18px' } }} />
           <div className="row">
             <button type="submit" className="btn" disabled={ask.isPending || !typed.body}>{ask.isPending ? 'Asking' : 'Predict'}</button>
             <button type="button" className="btn quiet" onClick={() => setText(lines(tensorBody(version.signature.tensor_inputs ?? [])))}>Reset</button>
