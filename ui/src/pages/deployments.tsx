@@ -11,6 +11,7 @@ import { Forest } from '../charts/forest';
 import { ScoreOverlay } from '../charts/distribution';
 import { ArmBars, ArmLines, type Series } from '../charts/arms';
 import { compact, count, fixed, percent, plural, signed, signedRange } from '../format/number';
+import { sharesOf } from '../format/serving';
 import { instant, longMoment, moment, span } from '../format/time';
 import { Ask } from '../parts/ask';
 import { Command } from '../parts/command';
@@ -21,6 +22,7 @@ import { Await, Empty, Failure, Loading, Progress } from '../parts/states';
 import { Chip, Status, Told, VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
 import { EventLine } from '../parts/timeline';
+import { SplitBar } from '../parts/split';
 import { TryIt } from '../parts/tryit';
 import { Traffic } from './home';
 
@@ -165,7 +167,7 @@ export function DeploymentPage() {
 
 function TrafficPanel({ deployment, rollout }: { deployment: Deployment; rollout?: Rollout }) {
   const { route } = deployment;
-  const share = route?.canary ? (route.canary_share ?? 0) : 0;
+  const shares = sharesOf(route);
   const seen = rollout?.steps?.[rollout.step]?.seen;
   if (!route?.champion) {
     return (
@@ -175,18 +177,9 @@ function TrafficPanel({ deployment, rollout }: { deployment: Deployment; rollout
     );
   }
   return (
-    <Panel title="Traffic" sub={route.canary ? `set ${fixed((1 - share) * 100)} : ${fixed(share * 100)}${seen !== undefined ? `, n ${count(seen)} canary requests in this step` : ''}` : 'all to the champion'} tools={<span className="wide">sticky by hashed key</span>}>
+    <Panel title="Traffic" sub={shares.length > 1 ? `set ${shares.map((s) => fixed(s.share * 100)).join(' : ')}${route.canary && seen !== undefined ? `, n ${count(seen)} canary requests in this step` : ''}` : 'all to the champion'} tools={<span className="wide">sticky by hashed key</span>}>
       <div className="body">
-        <div className="split" role="img" aria-label={`Champion v${route.champion} ${percent(1 - share, 0)}${route.canary ? `, canary v${route.canary} ${percent(share, 0)}` : ''}`}>
-          <div className={route.canary ? '' : 'subject'} style={{ flexGrow: Math.max(0.02, 1 - share), flexBasis: 0 }}>
-            <span className="mono">v{route.champion}</span> champion <b>{percent(1 - share, 0)}</b>
-          </div>
-          {route.canary ? (
-            <div className="subject" style={{ flexGrow: Math.max(0.2, share), flexBasis: 0 }}>
-              <span className="mono">v{route.canary}</span> canary <b>{percent(share, 0)}</b>
-            </div>
-          ) : null}
-        </div>
+        <SplitBar shares={shares} />
         {rollout && <Steps rollout={rollout} />}
       </div>
     </Panel>

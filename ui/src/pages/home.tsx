@@ -1,5 +1,5 @@
 // Home: what needs me, whether the model holds its course, and what goes on.
-import { useMemo } from 'react';
+import { Fragment, useMemo } from 'react';
 import { Link } from '@tanstack/react-router';
 import { useList, useRead } from '../api/queries';
 import { absent, coverage, p99, useDeployments, useModels, useRollouts } from '../api/reads';
@@ -8,6 +8,7 @@ import { Figure, Legend } from '../charts/frame';
 import { TimeChart, type TimeMark } from '../charts/course';
 import { courseOf, gapOf, marksOf, totalOf, type Course as CourseData } from '../charts/series';
 import { count, direction, fixed, metricName, percent, plural, points, range, signed } from '../format/number';
+import { sharesOf } from '../format/serving';
 import { ago, day, days, instant, moment, span } from '../format/time';
 import { Command } from '../parts/command';
 import { EventLine } from '../parts/timeline';
@@ -163,15 +164,10 @@ function ProjectHome({ project }: { project: Project }) {
 export function Traffic({ deployment }: { deployment: Deployment }) {
   const { route, model } = deployment;
   if (!route?.champion) return <span className="third">no version yet</span>;
-  const share = route.canary ? (route.canary_share ?? 0) : 0;
+  const shares = sharesOf(route);
   return (
     <span className="row">
-      <VersionTag version={route.champion} model={model} subject={!route.canary} /> {percent(1 - share, 0)}
-      {route.canary ? (
-        <>
-          <VersionTag version={route.canary} model={model} subject /> {percent(share, 0)}
-        </>
-      ) : null}
+      {shares.map((s, i) => <Fragment key={s.version}><VersionTag version={s.version} model={model} subject={i > 0 || shares.length === 1} /> {percent(s.share, 0)}</Fragment>)}
     </span>
   );
 }

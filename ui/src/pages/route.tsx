@@ -10,6 +10,7 @@ import { sharesOf } from '../format/serving';
 import { Ask } from '../parts/ask';
 import { Icon } from '../parts/icons';
 import { Panel } from '../parts/page';
+import { SplitBar } from '../parts/split';
 import { Empty } from '../parts/states';
 import { VersionTag } from '../parts/status';
 import { Table } from '../parts/table';
@@ -68,13 +69,7 @@ export function RoutePanel({ deployment: d }: { deployment: Deployment }) {
       }
     >
       <div className="body">
-        <div className="split" role="img" aria-label={shares.map((s) => `${s.role} v${s.version} ${percent(s.share, 1)}`).join(', ')}>
-          {shares.map((s, i) => (
-            <div key={s.version} className={i > 0 || shares.length === 1 ? 'subject' : ''} style={{ flexGrow: Math.max(i === 0 ? 0.02 : 0.2, s.share), flexBasis: 0 }}>
-              <span className="mono">v{s.version}</span> {s.role} <b>{percent(s.share, 1)}</b>
-            </div>
-          ))}
-        </div>
+        <SplitBar shares={shares} />
       </div>
       {parts.length > 0 && (
         <Table
