@@ -10,7 +10,8 @@
 // only grow, so everything that the rows name, and everything that was acknowledged before the backup began, is there.
 // What could break this is a file that is removed in between: files are therefore linked (or copied, where the disk has
 // no links) into a folder of the backup right after the rows were read, and when a file has gone by then that was there
-// before the rows were read, all of this is done again. A file that grows later is copied as long as it was then. A
+// before the rows were read, all of this is done again. What a row names must not be removed within moments of being
+// stored, between the list and the rows: collectors spare young blobs for an hour. A file that grows later is copied as long as it was then. A
 // folder whose files depend on one another is copied by its owner (Folder).
 //
 // # The stream

@@ -199,21 +199,23 @@ func TestUnderLoad(t *testing.T) {
 	for w := range 2 {
 		work.Go(func() {
 			ctx := context.Background()
+			const young = 200 // a collector spares what was stored lately
+			made := map[int]string{}
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				id := fmt.Sprint(w, "-", i)
-				hash, err := h.note(id)
-				if err == nil && i%5 == 0 { // the row goes first, then the blob
+				hash, err := h.note(fmt.Sprint(w, "-", i))
+				made[i] = hash
+				if old := i - young; err == nil && old >= 0 && old%5 == 0 { // the row goes first, then the blob
 					err = h.db.Write(ctx, func(tx *catalog.Tx) error {
-						_, err := tx.ExecContext(ctx, "DELETE FROM notes WHERE id = $1", id)
+						_, err := tx.ExecContext(ctx, "DELETE FROM notes WHERE id = $1", fmt.Sprint(w, "-", old))
 						return err
 					})
 					if err == nil {
-						err = h.blobs.Delete(ctx, hash)
+						err = h.blobs.Delete(ctx, made[old])
 					}
 				}
 				if err != nil {
