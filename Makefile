@@ -23,7 +23,7 @@ MLFLOW_CLIENTS := $(patsubst test/mlflow/requirements-%.lock,$(CACHE)/mlflow/%/i
 REQUIREMENTS := $(wildcard engine/onnx/testdata/requirements.txt test/requirements.txt tools/requirements.txt)
 UI_SOURCES := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package.json -type f 2>/dev/null)
 # Packages whose work is concurrency.
-RACE := ./api/route ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/serve ./lifecycle/feedback ./lifecycle/monitor \
+RACE := ./api/route ./api/inference/grpcdoor ./infra/... ./internal/... ./lifecycle/govern ./lifecycle/serve/... ./lifecycle/feedback ./lifecycle/monitor \
 	./lifecycle/rollout ./server
 # Packages whose tests lean on a catalog among other files: they run once with each.
 ON_POSTGRES := ./api/inference ./api/native ./lifecycle/data ./lifecycle/feedback ./lifecycle/monitor ./lifecycle/serve ./server

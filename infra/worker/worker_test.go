@@ -15,20 +15,23 @@ import (
 	"github.com/trimtab-ml/trimtab/engine/tensor"
 )
 
-// oracle is a Python with scikit-learn; `make oracle` builds it.
-const oracle = "../../.cache/oracle/bin/python"
+// Pythons with scikit-learn: `make oracle` builds the one, which has the other libraries too, and `make mlflow-clients` the other.
+var pythons = []string{"../../.cache/oracle/bin/python", "../../.cache/mlflow/3.17.2/bin/python"}
 
 // pythonWithSklearn skips the test when there is none.
 func pythonWithSklearn(t testing.TB) string {
 	t.Helper()
-	path := os.Getenv("TRIMTAB_ORACLE")
-	if path == "" {
-		path, _ = filepath.Abs(oracle)
+	if path := os.Getenv("TRIMTAB_ORACLE"); path != "" {
+		return path
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("scikit-learn is not there: `make oracle`")
+	for _, path := range pythons {
+		if _, err := os.Stat(path); err == nil {
+			path, _ = filepath.Abs(path)
+			return path
+		}
 	}
-	return path
+	t.Skip("scikit-learn is not there: `make oracle`")
+	return ""
 }
 
 // manager is one with the Python of the oracle.

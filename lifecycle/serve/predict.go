@@ -429,7 +429,7 @@ func (s *Service) count(e *endpoint, l *live, preds []Prediction, x *call, done 
 	for i := range preds {
 		l.resident[preds[i].Version].counters.answered(done, int64(preds[i].LatencyUS)+recording)
 	}
-	x.first.counters.request(preds, x.bound, x.scored, done)
+	l.resident[preds[0].Version].counters.request(preds, x.bound, x.scored, done)
 	x.times.answered(e.name, &preds[0], len(preds), x.bound, x.scored, done)
 	e.used.Store(done.UnixNano())
 }
