@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trimtab-ml/trimtab/cli/term"
+	"github.com/trimtab-ml/trimtab/infra/port"
 	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/server"
-	"github.com/trimtab-ml/trimtab/infra/port"
 )
 
 // drainTime is how long requests and jobs may take to end after the signal to stop.

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -30,8 +28,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/trimtab-ml/trimtab/api/inference/grpcdoor/inferencepb"
-	"github.com/trimtab-ml/trimtab/server"
 	"github.com/trimtab-ml/trimtab/infra/port"
+	"github.com/trimtab-ml/trimtab/server"
 )
 
 func dial(t *testing.T, s *server.Server, creds credentials.TransportCredentials) *grpc.ClientConn {
@@ -91,9 +89,9 @@ func TestGRPCSharesThePort(t *testing.T) {
 // TestGRPCOnAConnectionOfHTTP: a proxy may send requests of both by one connection, whose first one decides.
 func TestGRPCOnAConnectionOfHTTP(t *testing.T) {
 	s := start(t, server.Config{})
-	client := &http.Client{Transport: &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, addr)
-	}}}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
 	defer client.CloseIdleConnections()
 	res, err := client.Get(s.URL() + "/health")
 	if err != nil || res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {

@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/infra/port"
+	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // listen opens the port and answers HTTP on it: with 503 until the program is ready. gRPC waits until then.

@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"github.com/trimtab-ml/trimtab/api/route"
-	"github.com/trimtab-ml/trimtab/internal/fault"
 	"github.com/trimtab-ml/trimtab/infra/port"
+	"github.com/trimtab-ml/trimtab/internal/fault"
 )
 
 // DefaultListen is where a server listens when it is told nothing.

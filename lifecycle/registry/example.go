@@ -187,28 +187,6 @@ func readCSV(data []byte) (*exampleRows, error) {
 	return e, nil
 }
 
-// kind is what column j holds, by its values.
-func (e *exampleRows) kind(j int) table.Kind {
-	kinds := map[table.Kind]bool{}
-	for _, row := range e.cells {
-		switch row[j].(type) {
-		case string:
-			kinds[table.String] = true
-		case bool:
-			kinds[table.Boolean] = true
-		case float64:
-			kinds[table.Double] = true
-		}
-	}
-	switch {
-	case kinds[table.String]:
-		return table.String
-	case kinds[table.Boolean] && !kinds[table.Double]:
-		return table.Boolean
-	}
-	return table.Double
-}
-
 // rows gives up to n rows as the values of the signature's features; nil when the example lacks one of them, or there is no example.
 func (e *exampleRows) rows(sig *Signature, n int) [][]table.Value {
 	if e == nil {

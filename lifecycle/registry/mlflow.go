@@ -40,7 +40,6 @@ type column struct {
 	kind     table.Kind
 	elem     tensor.Type // how the program that made the model holds it
 	optional bool
-	known    []string // its categories
 }
 
 // columnTypes are MLflow's types of columns.

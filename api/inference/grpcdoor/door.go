@@ -77,7 +77,6 @@ func Register(r *route.Router, s Service, opt codec.Options) *Door {
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connectionWindow),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true),
 		grpc.InTapHandle(d.tap),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
